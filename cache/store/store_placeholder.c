@@ -1,0 +1,1 @@
+/* placeholder */ extern int store_placeholder; int store_placeholder;

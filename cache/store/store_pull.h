@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STORE_PULL_H
+#define STORE_PULL_H
+
+#include "store_mailbox.h"
+
+/* What the server said.  These log no actions and never touch a pending change. */
+
+/* One mailbox of a LIST answer.  `path` is the decoded name split by the delimiter, each
+ * component already made fit for a file name (store_name_escape()) and joined by '/'. */
+struct store_list_entry {
+	const char *wire_name;
+	const char *path;
+	char delimiter;
+	const char *attributes;
+	bool subscribed;
+};
+
+/* Adds and updates mailboxes.  Those that the answer does not name are only marked missing
+ * when `complete`; they go with store_pull_mailbox_gone(), after a second, different command
+ * confirmed it.  An empty answer marks nothing. */
+int store_pull_list(struct store *s, const struct store_list_entry *e, size_t count, bool complete);
+
+/* The server has it no more: view and bodies go; uploads for it stay queued, other actions
+ * in it fail with ERR_NOTFOUND. */
+int store_pull_mailbox_gone(struct store *s, int64_t mailbox);
+
+/* Reversible escape of one hierarchy component into a file name, and back; caller frees. */
+char *store_name_escape(const char *utf8, size_t len);
+char *store_name_unescape(const char *name);
+
+/* A SELECT's facts.  A changed UIDVALIDITY is not for here: ERR_CONFLICT. */
+struct store_selected {
+	uint32_t uidvalidity;
+	bool read_only, uidnotsticky, keywords_ok;
+	const char *permanent_flags;
+};
+int store_pull_selected(struct store *s, int64_t mailbox, const struct store_selected *sel);
+
+/* UIDVALIDITY changed: forgets UIDs and mod-sequences, takes messages out of the view,
+ * fails actions on their UIDs (kept, with their reason), keeps uploads (R015 to R017, R036).
+ * Bodies stay aside for store_pull_descriptor() to link again when proven equal (R321). */
+int store_pull_reset(struct store *s, int64_t mailbox, uint32_t uidvalidity);
+
+/* A message's descriptor: a new UID, or fresh facts on a known one. */
+struct store_descriptor {
+	uint32_t uid;
+	const char *flags;
+	uint64_t size;
+	int64_t date;
+	int date_zone_min;
+	uint64_t modseq;
+	const char *message_id, *emailid, *threadid; /* NULL: not sent */
+};
+int store_pull_descriptor(struct store *s, int64_t mailbox, const struct store_descriptor *d);
+
+/* New flags of a known UID; unknown UIDs are ignored. */
+int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags, uint64_t modseq);
+
+/* These UIDs are gone, proven. */
+int store_pull_expunged(struct store *s, int64_t mailbox, const uint32_t *uids, size_t count);
+
+/* All UIDs known in the present UIDVALIDITY, ascending; caller frees. */
+int store_pull_uids(struct store *s, int64_t mailbox, uint32_t **uids, size_t *count);
+
+/* Ends a complete pass. 0 for what is unknown. */
+int store_pull_complete(struct store *s, int64_t mailbox, uint32_t uidnext, uint64_t highestmodseq,
+                        uint32_t messages, uint32_t unseen);
+
+/* The newest messages without a body, UID below `below` (0: no bound), with server size at
+ * most `max_size` (0: no limit) and date from `since` on: fills ids, UIDs, sizes; returns how many. */
+struct store_missing {
+	int64_t id;
+	uint32_t uid;
+	uint64_t size;
+};
+int store_pull_missing(struct store *s, int64_t mailbox, uint32_t below, uint64_t max_size,
+                       int64_t since, struct store_missing *out, int max);
+
+/* Account-wide facts for status and statfs. */
+struct store_quota {
+	bool known;
+	uint64_t storage_used_kb, storage_limit_kb, messages_used, messages_limit;
+};
+int store_pull_quota(struct store *s, const struct store_quota *q);
+int store_quota_get(struct store *s, struct store_quota *q);
+
+struct store_totals {
+	int64_t mailboxes, messages, bodies, body_bytes, missing_bodies;
+};
+int store_totals_get(struct store *s, struct store_totals *t);
+
+#endif

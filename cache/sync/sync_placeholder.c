@@ -1,0 +1,1 @@
+/* placeholder */ extern int sync_placeholder; int sync_placeholder;

@@ -1,0 +1,1 @@
+/* placeholder */ extern int cli_placeholder; int cli_placeholder;

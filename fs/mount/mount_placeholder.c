@@ -1,0 +1,1 @@
+/* placeholder */ extern int mount_placeholder; int mount_placeholder;

@@ -1,0 +1,1 @@
+/* placeholder */ extern int base_placeholder; int base_placeholder;

@@ -1,0 +1,1 @@
+/* placeholder */ extern int imap_placeholder; int imap_placeholder;
