@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: MIT
+"""A private Dovecot on loopback, run by whoever calls: root or an ordinary user."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from . import tls
+from .mutf7 import encode as mutf7
+
+CONF = """
+base_dir = {run}
+state_dir = {run}
+log_path = {dir}/dovecot.log
+info_log_path = {dir}/dovecot.log
+protocols = imap
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{cert}
+ssl_key = <{key}
+ssl_min_protocol = TLSv1.2
+disable_plaintext_auth = no
+auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
+auth_failure_delay = 0
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+first_valid_uid = 0
+first_valid_gid = 0
+mail_uid = {uid}
+mail_gid = {gid}
+mail_home = {dir}/mail/%u
+mail_location = {location}
+mail_fsync = never
+mail_max_userip_connections = 100
+maildir_very_dirty_syncs = no
+mailbox_list_index = yes
+mailbox_idle_check_interval = 1 secs
+imap_idle_notify_interval = 2 mins
+{capability}
+service anvil {{
+  chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service imap-login {{
+  chroot =
+  service_count = 0
+  process_min_avail = 1
+  client_limit = 200
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+service imap {{
+  process_limit = 200
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0600
+  }}
+}}
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {dir}/users
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={dir}/mail/%u
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+  mailbox Drafts {{
+    auto = create
+    special_use = \\Drafts
+  }}
+  mailbox Sent {{
+    auto = create
+    special_use = \\Sent
+  }}
+  mailbox Trash {{
+    auto = create
+    special_use = \\Trash
+  }}
+  mailbox Junk {{
+    special_use = \\Junk
+  }}
+}}
+{extra}
+"""
+
+LOCATIONS = {
+    "maildir": "maildir:~/Maildir:LAYOUT=fs",
+    "sdbox": "sdbox:~/sdbox",
+}
+
+
+def free_ports(count):
+    """Ports nobody listens on now."""
+    socks = [socket.socket() for _ in range(count)]
+    for s in socks:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in socks]
+    for s in socks:
+        s.close()
+    return ports
+
+
+def wait_for_port(port, deadline=20.0):
+    """Waits until a server greets on the port."""
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=2) as s:
+                s.settimeout(5)
+                if s.recv(4) == b"* OK":
+                    return
+        except OSError:
+            pass
+        time.sleep(0.03)
+    raise RuntimeError(f"no greeting on port {port}")
+
+
+def _program(name):
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if not path:
+        raise RuntimeError(f"{name} is not installed")
+    return path
+
+
+class Dovecot:
+    """start(), stop(), freeze(), thaw(); `port` speaks plain and STARTTLS, `tls_port` TLS."""
+
+    def __init__(self, directory=None, users=None, storage="maildir", capability="", extra=""):
+        self.own_dir = directory is None
+        self.dir = directory or tempfile.mkdtemp(prefix="imapfs-dovecot-")
+        self.users = users or {"test": "secret", "other": "secret"}
+        self.storage = storage
+        self.capability = f"imap_capability = {capability}" if capability else ""
+        self.extra = extra
+        self.port, self.tls_port = free_ports(2)
+        self.ca = tls.CertificateAuthority(os.path.join(self.dir, "tls"))
+        self.conf = os.path.join(self.dir, "dovecot.conf")
+        # mail of root is refused: there Dovecot's own user runs it
+        self.owner = pwd.getpwuid(os.geteuid()) if os.geteuid() else pwd.getpwnam("dovecot")
+        self.process = None
+        self._prepare()
+
+    @property
+    def cafile(self):
+        return self.ca.cafile
+
+    def _prepare(self):
+        # sockets have short names: the run directory must not be deep
+        self.run_dir = tempfile.mkdtemp(prefix="imapfs-run-", dir="/tmp")
+        os.makedirs(os.path.join(self.dir, "mail"), exist_ok=True)
+        with open(os.path.join(self.dir, "users"), "w", encoding="utf-8") as f:
+            for name, password in self.users.items():
+                f.write(f"{name}:{{PLAIN}}{password}::::::\n")
+        cert, key = self.ca.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"])
+        me = self.owner
+        with open(self.conf, "w", encoding="utf-8") as f:
+            f.write(CONF.format(
+                dir=self.dir, run=self.run_dir, cert=cert, key=key, user=me.pw_name,
+                group=_group_name(me.pw_gid), uid=me.pw_uid, gid=me.pw_gid,
+                location=LOCATIONS[self.storage], port=self.port, tls_port=self.tls_port,
+                capability=self.capability, extra=self.extra))
+        os.chmod(self.conf, 0o600)
+        for directory in (self.run_dir, self.dir):
+            self._own_tree(directory)
+
+    def _own(self, path):
+        if os.geteuid() == 0:
+            os.chown(path, self.owner.pw_uid, self.owner.pw_gid)
+
+    def _own_tree(self, directory):
+        self._own(directory)
+        for path, dirs, files in os.walk(directory):
+            for name in dirs + files:
+                self._own(os.path.join(path, name))
+
+    def start(self):
+        """Returns when the server greets."""
+        if self.process:
+            return self
+        with open(os.path.join(self.dir, "stderr.log"), "ab") as log:
+            self.process = subprocess.Popen(
+                [_program("dovecot"), "-F", "-c", self.conf], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, cwd="/", start_new_session=True,
+                preexec_fn=self._become_owner, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+        try:
+            wait_for_port(self.port)
+        except RuntimeError:
+            self.stop()
+            raise RuntimeError("Dovecot does not start:\n" + self.log()) from None
+        return self
+
+    def _become_owner(self):
+        # a caller may ignore SIGINT, and the server would inherit that
+        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(sig, signal.SIG_DFL)
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(self.owner.pw_gid)
+            os.setuid(self.owner.pw_uid)
+
+    def _signal(self, sig):
+        if self.process:
+            try:
+                os.killpg(self.process.pid, sig)
+            except ProcessLookupError:
+                pass
+
+    def stop(self, deadline=1.0):
+        """Ends the server and all its processes; clients see their connections closed."""
+        if not self.process:
+            return
+        self._signal(signal.SIGCONT)
+        self._signal(signal.SIGTERM)
+        try:
+            self.process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            pass
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def kill(self):
+        """As power loss: nothing says good-bye."""
+        self._signal(signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+        self.process = None
+
+    def freeze(self):
+        """The network is up and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self._signal(signal.SIGCONT)
+
+    def close(self):
+        self.kill()
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        if self.own_dir:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.close()
+
+    def log(self):
+        text = ""
+        for name in ("stderr.log", "dovecot.log"):
+            try:
+                with open(os.path.join(self.dir, name), encoding="utf-8", errors="replace") as f:
+                    text += f.read()[-4000:]
+            except OSError:
+                pass
+        return text
+
+    def doveadm(self, *args):
+        """For what no client can do, such as a changed UIDVALIDITY."""
+        return subprocess.run([_program("doveadm"), "-c", self.conf, *args], check=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              preexec_fn=self._become_owner).stdout
+
+    def _maildir(self, user, mailbox):
+        root = os.path.join(self.dir, "mail", user, "Maildir")
+        if mailbox == "INBOX":
+            return root
+        return os.path.join(root, *[mutf7(part) for part in mailbox.split("/")])
+
+    def fill(self, messages, user="test"):
+        """Writes (mailbox, Mail) pairs straight into the Maildirs: Dovecot indexes them at
+        the next SELECT, takes INTERNALDATE from the file's mtime and gives UIDs in order."""
+        if self.storage != "maildir":
+            raise ValueError("only a Maildir can be written behind the server's back")
+        made = {}
+        for n, (mailbox, mail) in enumerate(messages):
+            if mailbox not in made:
+                made[mailbox] = self._make_maildir(user, mailbox)
+            size = len(mail.data)
+            flags = "".join(sorted(letter for flag, letter in _LETTERS.items()
+                                   if flag in mail.flags))
+            name = f"{1700000000000 + n}.M{n:06d}.host,S={size},W={size}:2,{flags}"
+            path = os.path.join(made[mailbox], "cur", name)
+            with open(path, "wb") as f:
+                f.write(mail.data)
+            os.utime(path, (mail.date, mail.date))
+            self._own(path)
+
+    def _make_maildir(self, user, mailbox):
+        path = self._maildir(user, mailbox)
+        for sub in ("cur", "new", "tmp"):
+            os.makedirs(os.path.join(path, sub), mode=0o700, exist_ok=True)
+            self._own(os.path.join(path, sub))
+        parent = path
+        while parent != self.dir:
+            self._own(parent)
+            parent = os.path.dirname(parent)
+        return path
+
+
+_LETTERS = {"\\Draft": "D", "\\Flagged": "F", "\\Answered": "R", "\\Seen": "S", "\\Deleted": "T"}
+
+
+def _group_name(gid):
+    import grp
+    return grp.getgrgid(gid).gr_name
