@@ -1,1 +1,0 @@
-/* placeholder */ extern int base_placeholder; int base_placeholder;
