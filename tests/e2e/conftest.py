@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: a real Dovecot, a proxy before it, and imapfs mounted on it."""
+
+import os
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from tools import mail  # noqa: E402
+from tools.client import Client  # noqa: E402
+from tools.dovecot import Dovecot  # noqa: E402
+from tools.mount import Mount, default_binary, have_fuse  # noqa: E402
+from tools.proxy import Proxy  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--messages", type=int, default=2000,
+                     help="messages of the whole-account test (the full figure: 10000)")
+
+
+@pytest.fixture(scope="session")
+def generator():
+    return mail.Generator()
+
+
+@pytest.fixture(name="place")
+def _place():
+    """A directory of its own, outside a checkout that others may not be able to enter."""
+    path = tempfile.mkdtemp(prefix="imapfs-e2e-", dir="/tmp")
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(name="make_server")
+def _make_server():
+    """make_server(mails, **dovecot options): a started Dovecot with these messages."""
+    servers = []
+
+    def make(mails=(), **options):
+        server = Dovecot(**options)
+        servers.append(server)
+        server.fill(mails)
+        return server.start()
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(name="make_mount")
+def _make_mount(place):
+    """make_mount(port, **options): mounted and answering.  What is missing fails the test: a
+    suite that skips itself shows nothing."""
+    assert have_fuse(), "/dev/fuse or fusermount3 is missing"
+    assert os.access(default_binary(), os.X_OK), f"{default_binary()} is missing: build first"
+    mounts = []
+
+    def make(port, name="a", start=True, **options):
+        directory = os.path.join(place, name)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        mount = Mount(directory, port, **options)
+        mounts.append(mount)
+        return mount.start() if start else mount
+    yield make
+    for mount in mounts:
+        mount.close()
+
+
+@pytest.fixture(name="make_proxy")
+def _make_proxy():
+    proxies = []
+
+    def make(port, **options):
+        proxies.append(Proxy(port, **options))
+        return proxies[-1]
+    yield make
+    for proxy in proxies:
+        proxy.stop()
+
+
+@pytest.fixture(name="make_client")
+def _make_client():
+    clients = []
+
+    def make(port, **options):
+        clients.append(Client(port, **options))
+        return clients[-1]
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A failed test shows the log of each imapfs it ran."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed and "place" in item.fixturenames:
+        place = item.funcargs.get("place")
+        for name in sorted(os.listdir(place)) if place and os.path.isdir(place) else ():
+            log = os.path.join(place, name, "imapfs.log")
+            if os.path.exists(log):
+                with open(log, encoding="utf-8", errors="replace") as f:
+                    report.sections.append((f"imapfs {name}", f.read()[-6000:]))
