@@ -1,1 +1,0 @@
-/* placeholder */ extern int imap_placeholder; int imap_placeholder;
