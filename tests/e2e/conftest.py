@@ -30,7 +30,7 @@ def generator():
 @pytest.fixture(name="place")
 def _place():
     """A directory of its own, outside a checkout that others may not be able to enter."""
-    path = tempfile.mkdtemp(prefix="imapfs-e2e-", dir="/tmp")
+    path = tempfile.mkdtemp(prefix="imapfs-e2e-", dir=os.environ.get("IMAPFS_TEST_DIR", "/tmp"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

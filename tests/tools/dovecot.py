@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A private Dovecot on loopback, run by whoever calls: root or an ordinary user."""
 
+import json
 import os
 import pwd
 import shutil
@@ -149,7 +150,8 @@ class Dovecot:
         self.storage = storage
         self.capability = f"imap_capability = {capability}" if capability else ""
         self.extra = extra
-        self.port, self.tls_port = free_ports(2)
+        self._kept = os.path.join(self.dir, "server.json")
+        self.run_dir, self.port, self.tls_port = self._place()
         self.ca = tls.CertificateAuthority(os.path.join(self.dir, "tls"))
         self.conf = os.path.join(self.dir, "dovecot.conf")
         # mail of root is refused: there Dovecot's own user runs it
@@ -161,9 +163,18 @@ class Dovecot:
     def cafile(self):
         return self.ca.cafile
 
-    def _prepare(self):
+    def _place(self):
+        """A server started again in the same directory is the same server."""
+        if os.path.exists(self._kept):
+            with open(self._kept, encoding="ascii") as f:
+                return json.load(f)
         # sockets have short names: the run directory must not be deep
-        self.run_dir = tempfile.mkdtemp(prefix="imapfs-run-", dir="/tmp")
+        place = [tempfile.mkdtemp(prefix="imapfs-run-", dir="/tmp"), *free_ports(2)]
+        with open(self._kept, "w", encoding="ascii") as f:
+            json.dump(place, f)
+        return place
+
+    def _prepare(self):
         os.makedirs(os.path.join(self.dir, "mail"), exist_ok=True)
         with open(os.path.join(self.dir, "users"), "w", encoding="utf-8") as f:
             for name, password in self.users.items():
@@ -235,6 +246,21 @@ class Dovecot:
         self._signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
+
+    def stop_earlier(self):
+        """Ends the server that another process started in this directory."""
+        try:
+            with open(os.path.join(self.run_dir, "master.pid"), encoding="ascii") as f:
+                pid = int(f.read())
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                if self.conf.encode() not in f.read().split(b"\0"):
+                    return
+            os.killpg(pid, signal.SIGCONT)
+            os.killpg(pid, signal.SIGTERM)
+            time.sleep(0.3)
+            os.killpg(pid, signal.SIGKILL)
+        except (OSError, ValueError):
+            pass
 
     def kill(self):
         """As power loss: nothing says good-bye."""
