@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MIT */
+#include "sync_link_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "mem.h"
+#include "sync_priv.h"
+#include "wordset.h"
+
+/* A command that has not ended. */
+struct sync_call {
+	struct sync_link *link;
+	struct sync_box *box;
+	sync_done_fn done;
+	void *ctx;
+	bool is_select;
+	struct sync_call *next;
+};
+
+static void on_data(void *ctx, const struct imap_resp *r);
+
+int sync_link_init(struct sync_link *l, struct sync *s, const char *name, struct err_reason *why)
+{
+	int r;
+
+	*l = (struct sync_link){ .sync = s, .name = name };
+	r = store_open(s->cfg.state_dir, s->cfg.cache_dir, &l->store, why);
+	if (r < 0)
+		return r;
+	store_set_listener(l->store, s->cfg.on_change, s->cfg.on_change_ctx);
+	store_op_set_hold(l->store, s->cfg.hold_ms);
+	l->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (l->cancel_fd >= 0)
+		return 0;
+	store_close(&l->store);
+	return err_set(why, ERR_IO, "no descriptor left");
+}
+
+void sync_link_release(struct sync_link *l)
+{
+	sync_link_disconnect(l);
+	if (l->store)
+		close(l->cancel_fd);
+	store_close(&l->store);
+}
+
+bool sync_link_up(const struct sync_link *l)
+{
+	return l->session && imap_session_state(l->session) != IMAP_STATE_CLOSED;
+}
+
+static enum imap_tls tls_of(enum sync_tls tls)
+{
+	switch (tls) {
+	case SYNC_TLS_IMPLICIT:
+		return IMAP_TLS_IMPLICIT;
+	case SYNC_TLS_STARTTLS:
+		return IMAP_TLS_STARTTLS;
+	case SYNC_TLS_NONE:
+		return IMAP_TLS_NONE;
+	}
+	return IMAP_TLS_IMPLICIT;
+}
+
+void sync_link_options(const struct sync_config *cfg, struct imap_options *opt)
+{
+	*opt = (struct imap_options){
+		.host = cfg->host,
+		.port = cfg->port ? cfg->port : cfg->tls == SYNC_TLS_IMPLICIT ? 993 : 143,
+		.tls = tls_of(cfg->tls),
+		.insecure = cfg->insecure,
+		.cafile = cfg->cafile,
+		.user = cfg->user,
+		.password = cfg->password,
+		.password_ctx = cfg->password_ctx,
+		.disable = cfg->disable,
+		.connect_ms = cfg->timeout_ms,
+		.timeout_ms = cfg->timeout_ms,
+	};
+}
+
+int sync_link_connect(struct sync_link *l, struct err_reason *why)
+{
+	struct sync *s = l->sync;
+	struct imap_session *session = NULL;
+	struct imap_options opt;
+	uint64_t drained;
+	int r;
+
+	sync_link_disconnect(l);
+	pthread_mutex_lock(&s->lock);
+	l->since = s->drop_links;
+	if (read(l->cancel_fd, &drained, sizeof(drained)) < 0)
+		drained = 0;
+	r = s->stopping || s->paused ? ERR_CANCELED : 0;
+	pthread_mutex_unlock(&s->lock);
+	if (r < 0)
+		return r;
+	sync_link_options(&s->cfg, &opt);
+	r = imap_session_open_fd(&opt, l->cancel_fd, &session, why);
+	if (r < 0)
+		return r;
+	imap_session_set_handler(session, (struct imap_handler){ on_data, l });
+	pthread_mutex_lock(&s->lock);
+	l->session = session;
+	l->counted = (struct imap_traffic){ 0 };
+	pthread_mutex_unlock(&s->lock);
+	return sync_should_leave(s, l->since) ? ERR_CANCELED : 0;
+}
+
+void sync_link_disconnect(struct sync_link *l)
+{
+	struct imap_session *session;
+
+	pthread_mutex_lock(&l->sync->lock);
+	session = l->session;
+	pthread_mutex_unlock(&l->sync->lock);
+	if (session) {
+		sync_note_traffic(l->sync, l);
+		pthread_mutex_lock(&l->sync->lock);
+		l->session = NULL;
+		pthread_mutex_unlock(&l->sync->lock);
+		imap_session_close(&session);
+	}
+	sync_box_unref(&l->box);
+	sync_claim_release(l->sync, l, 0);
+}
+
+void sync_link_interrupt(struct sync_link *l)
+{
+	uint64_t one = 1;
+
+	if (l->session)
+		imap_session_interrupt(l->session);
+	else if (write(l->cancel_fd, &one, sizeof(one)) < 0)
+		return; /* full: it is readable already */
+}
+
+/* ---- Selected mailboxes ---- */
+
+struct sync_box *sync_box_ref(struct sync_box *b)
+{
+	if (b)
+		b->refs++;
+	return b;
+}
+
+void sync_box_unref(struct sync_box **b)
+{
+	struct sync_box *box = *b;
+
+	*b = NULL;
+	if (!box || --box->refs > 0)
+		return;
+	imap_msgmap_free(&box->map);
+	free(box->permanent_flags);
+	free(box->wire_name);
+	free(box);
+}
+
+uint32_t sync_box_uid(const struct sync_box *b, const struct imap_resp *r)
+{
+	return r->fetch->uid ? r->fetch->uid : imap_msgmap_uid(b->map, r->number);
+}
+
+/* The facts that come with SELECT, and later changes of them. */
+static void box_note_code(struct sync_box *b, const struct imap_resp *r)
+{
+	enum imap_code code = r->code;
+
+	if (code == IMAP_CODE_UIDVALIDITY)
+		b->uidvalidity = (uint32_t)r->code_number;
+	else if (code == IMAP_CODE_UIDNEXT)
+		b->uidnext = (uint32_t)r->code_number;
+	else if (code == IMAP_CODE_HIGHESTMODSEQ)
+		b->highestmodseq = r->code_number;
+	else if (code == IMAP_CODE_NOMODSEQ)
+		b->nomodseq = true;
+	else if (code == IMAP_CODE_UIDNOTSTICKY)
+		b->uidnotsticky = true;
+	else if (code == IMAP_CODE_READ_ONLY)
+		b->read_only = true;
+	if (code != IMAP_CODE_PERMANENTFLAGS)
+		return;
+	free(b->permanent_flags);
+	b->permanent_flags = mem_strdup(r->code_flags ? r->code_flags : "");
+	b->keywords_ok = wordset_has(b->permanent_flags, "\\*");
+}
+
+static void box_note(struct sync_box *b, const struct imap_resp *r)
+{
+	if (r->kind == IMAP_RESP_COND || r->kind == IMAP_RESP_TAGGED) {
+		box_note_code(b, r);
+	} else if (r->kind == IMAP_RESP_EXISTS) {
+		b->exists = r->number;
+		(void)imap_msgmap_set_exists(b->map, r->number);
+	} else if (r->kind == IMAP_RESP_FETCH && r->fetch->uid) {
+		imap_msgmap_set(b->map, r->number, r->fetch->uid);
+	}
+}
+
+/* EXPUNGE renumbers only after the consumer has asked which UID it was. */
+static void box_note_after(struct sync_box *b, const struct imap_resp *r)
+{
+	if (r->kind == IMAP_RESP_EXPUNGE) {
+		(void)imap_msgmap_expunge(b->map, r->number);
+		if (b->exists)
+			b->exists--;
+	} else if (r->kind == IMAP_RESP_VANISHED && !r->vanished.earlier) {
+		uint64_t n = imap_set_size(&r->vanished.uids, 1 << 20);
+
+		for (uint64_t i = 0; i < n; i++)
+			if (imap_msgmap_vanish(b->map, imap_set_nth(&r->vanished.uids, i)) && b->exists)
+				b->exists--;
+	}
+}
+
+static void on_data(void *ctx, const struct imap_resp *r)
+{
+	struct sync_link *l = ctx;
+	struct sync_box *b = l->first ? l->first->box : l->box;
+
+	if (b && !l->first && !b->done)
+		b = NULL;
+	if (b)
+		box_note(b, r);
+	if (b && b->data && b->ok)
+		b->data(b->ctx, b, r);
+	else if (l->data)
+		l->data(l->ctx, r);
+	if (b)
+		box_note_after(b, r);
+}
+
+/* ---- Commands ---- */
+
+static void call_remove(struct sync_call *c)
+{
+	struct sync_link *l = c->link;
+	struct sync_call **p = &l->first, *before = NULL;
+
+	for (; *p != c; p = &(*p)->next)
+		before = *p;
+	*p = c->next;
+	if (l->last == c)
+		l->last = before;
+}
+
+static void select_ended(struct sync_box *b, const struct imap_result *res)
+{
+	b->done = true;
+	b->err = res->err;
+	if (res->err == 0 && res->resp)
+		box_note_code(b, res->resp);
+	if (res->err == 0 && b->expected && b->uidvalidity != b->expected)
+		b->err = ERR_CONFLICT;
+	if (res->err == 0 && b->uidvalidity == 0)
+		b->err = ERR_PROTO;
+	b->ok = b->err == 0;
+}
+
+static void call_ended(void *ctx, const struct imap_result *res)
+{
+	struct sync_call *c = ctx;
+
+	if (c->is_select)
+		select_ended(c->box, res);
+	else if (c->box && res->resp)
+		box_note_code(c->box, res->resp);
+	call_remove(c);
+	if (c->done)
+		c->done(c->ctx, res);
+	sync_box_unref(&c->box);
+	free(c);
+}
+
+static void send_call(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, sync_done_fn done,
+                      void *ctx, bool is_select)
+{
+	struct sync_call *c = mem_alloc(sizeof(*c));
+	int r;
+
+	*c = (struct sync_call){
+		.link = l, .box = sync_box_ref(box), .done = done, .ctx = ctx, .is_select = is_select,
+	};
+	if (l->last)
+		l->last->next = c;
+	else
+		l->first = c;
+	l->last = c;
+	r = l->session ? imap_session_send(l->session, cmd, call_ended, c) : ERR_OFFLINE;
+	if (r == 0)
+		return;
+	imap_cmd_free(cmd);
+	call_ended(c, &(struct imap_result){ .err = r, .unsent = true });
+}
+
+void sync_link_send(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, sync_done_fn done,
+                    void *ctx)
+{
+	send_call(l, cmd, box, done, ctx, false);
+}
+
+/* Keeps the reason, and ends the commands outstanding while those who wait for them live. */
+static void link_lost(struct sync_link *l)
+{
+	if (l->session && imap_session_reason(l->session)->text[0])
+		l->why = *imap_session_reason(l->session);
+	sync_link_disconnect(l);
+}
+
+int sync_link_run(struct sync_link *l, size_t leave)
+{
+	int r;
+
+	do {
+		if (sync_should_leave(l->sync, l->since))
+			r = ERR_CANCELED;
+		else
+			r = l->session ? imap_session_run(l->session, leave) : ERR_OFFLINE;
+	} while (r == ERR_CANCELED && !sync_should_leave(l->sync, l->since));
+	sync_note_traffic(l->sync, l);
+	if (r < 0)
+		link_lost(l);
+	return r;
+}
+
+int sync_link_idle(struct sync_link *l, int max_ms)
+{
+	int r;
+
+	if (sync_should_leave(l->sync, l->since))
+		r = ERR_CANCELED;
+	else
+		r = l->session ? imap_session_idle(l->session, max_ms) : ERR_OFFLINE;
+	sync_note_traffic(l->sync, l);
+	if (r == ERR_CANCELED && !sync_should_leave(l->sync, l->since))
+		return 0;
+	if (r < 0)
+		link_lost(l);
+	return r;
+}
+
+/* ---- Replies ---- */
+
+void sync_set_copy(struct imap_set *out, const struct imap_set *from)
+{
+	*out = (struct imap_set){ .count = from->count };
+	if (from->count == 0)
+		return;
+	out->ranges = mem_realloc(NULL, from->count, sizeof(*out->ranges));
+	memcpy(out->ranges, from->ranges, from->count * sizeof(*out->ranges));
+}
+
+void sync_reply_fill(struct sync_reply *out, const struct imap_result *res)
+{
+	*out = (struct sync_reply){
+		.err = res->err, .answered = res->answered, .unsent = res->unsent,
+	};
+	if (!res->resp) {
+		(void)snprintf(out->text, sizeof(out->text), "%s", err_text(res->err));
+		return;
+	}
+	out->cond = res->resp->cond;
+	out->code = res->resp->code;
+	out->code_number = res->resp->code_number;
+	sync_set_copy(&out->code_set, &res->resp->code_set);
+	sync_set_copy(&out->code_set2, &res->resp->code_set2);
+	(void)snprintf(out->text, sizeof(out->text), "%s", res->resp->text ? res->resp->text : "");
+}
+
+void sync_reply_release(struct sync_reply *r)
+{
+	free(r->code_set.ranges);
+	free(r->code_set2.ranges);
+	r->code_set = r->code_set2 = (struct imap_set){ 0 };
+}
+
+void sync_reply_done(void *ctx, const struct imap_result *res)
+{
+	sync_reply_fill(ctx, res);
+}
+
+int sync_link_exec(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, struct sync_reply *out)
+{
+	struct sync_reply own = { .err = ERR_OFFLINE };
+	int r;
+
+	sync_link_send(l, cmd, box, sync_reply_done, &own);
+	r = sync_link_run(l, 0);
+	if (r < 0 && own.err == 0)
+		own.err = r;
+	r = own.err;
+	if (out)
+		*out = own;
+	else
+		sync_reply_release(&own);
+	return r;
+}
+
+/* ---- SELECT ---- */
+
+struct sync_box *sync_link_select(struct sync_link *l, const struct store_mailbox *m)
+{
+	struct sync_box *b = mem_alloc(sizeof(*b));
+	struct imap_cmd *cmd = imap_cmd_new("SELECT");
+
+	*b = (struct sync_box){
+		.refs = 1, .mailbox = m->id, .expected = m->uidvalidity, .map = imap_msgmap_new(),
+		.wire_name = mem_strdup(m->wire_name), .keywords_ok = true,
+	};
+	imap_cmd_mailbox(cmd, m->wire_name);
+	send_call(l, &cmd, b, NULL, NULL, true);
+	sync_box_unref(&l->box);
+	l->box = sync_box_ref(b);
+	return b;
+}
+
+static int box_record(struct sync_link *l, const struct sync_box *b)
+{
+	struct store_selected sel = {
+		.uidvalidity = b->uidvalidity, .read_only = b->read_only, .uidnotsticky = b->uidnotsticky,
+		.keywords_ok = b->keywords_ok, .permanent_flags = b->permanent_flags,
+	};
+
+	return store_pull_selected(l->store, b->mailbox, &sel);
+}
+
+int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **out, struct err_reason *why)
+{
+	struct store_mailbox m;
+	struct sync_box *b;
+	int r;
+
+	if (l->box && l->box->mailbox == mailbox && l->box->ok && l->first == NULL) {
+		*out = sync_box_ref(l->box);
+		return 0;
+	}
+	r = store_mailbox_get(l->store, mailbox, &m);
+	if (r < 0)
+		return err_set(why, r, "the mailbox is not known any more");
+	if (!m.wire_name) {
+		store_mailbox_release(&m);
+		return err_set(why, ERR_NOTFOUND, "the mailbox is not on the server yet");
+	}
+	b = sync_link_select(l, &m);
+	r = sync_link_run(l, 0);
+	if (r == 0)
+		r = b->err;
+	if (r == 0)
+		r = box_record(l, b);
+	if (r == 0)
+		*out = sync_box_ref(b);
+	else
+		(void)err_set(why, r, "mailbox %s: %s", m.wire_name, err_text(r));
+	sync_box_unref(&b);
+	if (r < 0 && sync_link_up(l))
+		sync_box_unref(&l->box);
+	store_mailbox_release(&m);
+	return r;
+}
+
+void sync_link_unselect(struct sync_link *l)
+{
+	struct imap_cmd *cmd;
+
+	if (!l->box || !l->session || !imap_session_has(l->session, "UNSELECT"))
+		return;
+	cmd = imap_cmd_new("UNSELECT");
+	sync_link_send(l, &cmd, l->box, NULL, NULL);
+	sync_box_unref(&l->box);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SYNC_LINK_PRIV_H
+#define SYNC_LINK_PRIV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "imap_cmd.h"
+#include "imap_msgmap.h"
+#include "imap_resp.h"
+#include "imap_session.h"
+#include "store.h"
+#include "store_mailbox.h"
+#include "store_op.h"
+#include "store_pull.h"
+
+/*
+ * One connection with a store handle, both used by one thread.
+ *
+ * Commands are pipelined over mailbox borders: SELECT A, UID FETCH ..., SELECT B, UID FETCH ...
+ * A server does not begin a SELECT before what stands in front of it has ended, so untagged data
+ * belong to the mailbox of the oldest command that has not ended.  Each SELECT makes a struct
+ * sync_box, which all commands behind it refer to.
+ */
+struct sync;
+struct sync_link;
+
+/* One selection of a mailbox. */
+struct sync_box {
+	int refs;
+	int64_t mailbox;             /* its identity in the store */
+	uint32_t expected;           /* UIDVALIDITY as known when selecting; 0: none */
+	bool done, ok;               /* SELECT ended; well, and with the expected UIDVALIDITY */
+	int err;                     /* why not: ERR_CONFLICT: UIDVALIDITY is another */
+	uint32_t uidvalidity, uidnext, exists;
+	uint64_t highestmodseq;
+	bool read_only, uidnotsticky, keywords_ok, nomodseq;
+	char *permanent_flags;
+	char *wire_name;
+	struct imap_msgmap *map;     /* message numbers to UIDs */
+	void (*data)(void *ctx, struct sync_box *box, const struct imap_resp *r); /* or NULL */
+	void *ctx;
+};
+
+typedef void (*sync_done_fn)(void *ctx, const struct imap_result *res);
+
+struct sync_call;
+
+struct sync_link {
+	struct sync *sync;
+	const char *name;            /* for the log */
+	struct imap_session *session; /* changed under sync->lock; others may only interrupt it */
+	int cancel_fd;               /* readable: stop connecting */
+	uint64_t since;              /* sync->drop_links when it was opened */
+	struct store *store;
+	struct sync_call *first, *last; /* outstanding, in order of sending */
+	struct sync_box *box;        /* the last one selected or being selected */
+	void (*data)(void *ctx, const struct imap_resp *r); /* data of commands without a mailbox */
+	void *ctx;
+	struct err_reason why;       /* how the last connection ended */
+	struct imap_traffic counted; /* of this connection, in the status already */
+};
+
+/* Opens the store handle; the connection comes with _connect. */
+struct sync_config;
+void sync_link_options(const struct sync_config *cfg, struct imap_options *opt);
+
+int sync_link_init(struct sync_link *l, struct sync *s, const char *name, struct err_reason *why);
+void sync_link_release(struct sync_link *l);
+
+int sync_link_connect(struct sync_link *l, struct err_reason *why);
+void sync_link_disconnect(struct sync_link *l);
+void sync_link_interrupt(struct sync_link *l); /* from any thread that holds sync->lock */
+bool sync_link_up(const struct sync_link *l);
+
+/* Queues a command in the mailbox of `box` (NULL: none).  `done` is always called, also
+ * when the command could not be queued. */
+void sync_link_send(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, sync_done_fn done,
+                    void *ctx);
+
+/* Runs until at most `leave` commands are outstanding.  On an error (ERR_CANCELED: the program
+ * stops or pauses) the link is disconnected and all commands have ended when it returns. */
+int sync_link_run(struct sync_link *l, size_t leave);
+
+/* IDLE: 1 something came, 0 the time is over or another thread called; errors as _run. */
+int sync_link_idle(struct sync_link *l, int max_ms);
+
+/* One command to its end.  0 or its error; `resp`, when wanted, is a copy of the reply's condition. */
+struct sync_reply {
+	int err;          /* of the command: 0 is OK */
+	bool answered, unsent;
+	enum imap_cond cond;
+	enum imap_code code;
+	uint64_t code_number;
+	struct imap_set code_set, code_set2; /* owned: sync_reply_release() */
+	char text[ERR_REASON_MAX];
+};
+void sync_reply_fill(struct sync_reply *out, const struct imap_result *res);
+void sync_reply_release(struct sync_reply *r);
+void sync_set_copy(struct imap_set *out, const struct imap_set *from);
+int sync_link_exec(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, struct sync_reply *out);
+
+/* A done function that fills the struct sync_reply at `ctx`. */
+void sync_reply_done(void *ctx, const struct imap_result *res);
+
+/* Queues a SELECT of the mailbox and returns its box with a reference for the caller. */
+struct sync_box *sync_link_select(struct sync_link *l, const struct store_mailbox *m);
+struct sync_box *sync_box_ref(struct sync_box *b);
+void sync_box_unref(struct sync_box **b);
+
+/* Selects and waits; records what the server said in the store.  ERR_CONFLICT: UIDVALIDITY moved.
+ * ERR_NOTFOUND when refused so.  The one that is selected already is not selected again. */
+int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **out, struct err_reason *why);
+
+/* Leaves the selected mailbox (UNSELECT) where that is offered; queued, not waited for. */
+void sync_link_unselect(struct sync_link *l);
+
+/* The UID a FETCH is about: as sent, else by its number; 0: unknown. */
+uint32_t sync_box_uid(const struct sync_box *b, const struct imap_resp *r);
+
+#endif

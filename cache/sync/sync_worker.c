@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+#include "clock.h"
+#include "log.h"
+#include "sync_pass_priv.h"
+#include "sync_priv.h"
+
+/*
+ * The worker: connect; then for ever replay the log, pull when that is due, rest.
+ *
+ *   PAUSED <-> CONNECTING -> REPLAYING -> PULLING -> IN_STEP -> REPLAYING ...
+ *                  ^  |          any --link lost--> OFFLINE
+ *                  |  v
+ *                OFFLINE (back-off)
+ */
+struct worker {
+	struct sync *s;
+	struct sync_link *l;
+	struct sync_backoff backoff;
+	struct sync_pass pass;
+	int64_t pull_due_ms; /* monotonic */
+};
+
+static bool paused(struct sync *s)
+{
+	bool is;
+
+	pthread_mutex_lock(&s->lock);
+	is = s->paused && !s->stopping;
+	pthread_mutex_unlock(&s->lock);
+	return is;
+}
+
+static bool stopping(struct sync *s)
+{
+	bool is;
+
+	pthread_mutex_lock(&s->lock);
+	is = s->stopping;
+	pthread_mutex_unlock(&s->lock);
+	return is;
+}
+
+static void rest_paused(struct sync *s)
+{
+	sync_set_state(s, SYNC_PAUSED, "paused");
+	sync_want_fail_all(s, ERR_OFFLINE);
+	pthread_mutex_lock(&s->lock);
+	while (s->paused && !s->stopping)
+		sync_rest_until(s, clock_mono_ms() + 60 * 1000);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Says why there is no connection and waits for the next attempt. */
+static void rest_offline(struct worker *w, int err, const struct err_reason *why)
+{
+	struct sync *s = w->s;
+	int64_t wait_ms = sync_backoff_next(&w->backoff, err);
+	int64_t until = clock_mono_ms() + wait_ms;
+
+	sync_set_state(s, SYNC_OFFLINE, "%s", why->text[0] ? why->text : err_text(err));
+	sync_set_next_try(s, wait_ms);
+	sync_want_fail_all(s, ERR_OFFLINE);
+	pthread_mutex_lock(&s->lock);
+	s->wait_failed = s->wait_asked;
+	s->wait_err = err;
+	pthread_cond_broadcast(&s->changed);
+	while (!s->stopping && !s->paused && !s->retry_now && s->wait_failed == s->wait_asked &&
+	       clock_left_ms(until) > 0)
+		sync_rest_until(s, until);
+	s->retry_now = false;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Rests until there is work; true when a pull is due. */
+static bool rest_in_step(struct worker *w)
+{
+	struct sync *s = w->s;
+	int64_t held_ms = 0, until = w->pull_due_ms;
+	bool pull;
+
+	if (store_op_next_time(w->l->store, &held_ms) == 0 && held_ms > 0) {
+		int64_t left = held_ms - clock_wall_ns() / 1000000;
+
+		if (clock_mono_ms() + left < until)
+			until = clock_mono_ms() + (left > 50 ? left : 50);
+	}
+	pthread_mutex_lock(&s->lock);
+	while (!s->stopping && !s->paused && !s->kicked && s->drop_links == w->l->since &&
+	       s->wait_asked == s->wait_done && !s->check_link && !sync_server_absent(s) &&
+	       clock_left_ms(until) > 0)
+		sync_rest_until(s, until);
+	s->kicked = false;
+	pull = s->wait_asked != s->wait_done || clock_left_ms(w->pull_due_ms) == 0;
+	pthread_mutex_unlock(&s->lock);
+	return pull;
+}
+
+/* The other connection was lost: is this one alive?  Also gives bodies when it is the only one. */
+static int look_after(struct worker *w)
+{
+	struct imap_cmd *cmd;
+	bool check;
+
+	pthread_mutex_lock(&w->s->lock);
+	check = w->s->check_link;
+	w->s->check_link = false;
+	pthread_mutex_unlock(&w->s->lock);
+	if (check) {
+		cmd = imap_cmd_new("NOOP");
+		sync_link_send(w->l, &cmd, w->l->box, NULL, NULL);
+		return sync_link_run(w->l, 0);
+	}
+	return sync_serve_wants(w->l, 0);
+}
+
+/* One replay and, when `pull`, one pass.  0 or why the link is lost. */
+static int one_round(struct worker *w, bool pull)
+{
+	struct sync *s = w->s;
+	uint64_t asked;
+	int64_t left = 0;
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	asked = s->wait_asked;
+	pthread_mutex_unlock(&s->lock);
+	r = sync_replay(w->l, asked != s->wait_done, &left);
+	if (r == 0 && pull) {
+		r = sync_pull_pass(w->l, &w->pass);
+		w->pull_due_ms = clock_mono_ms() + s->cfg.poll_ms;
+	}
+	if (r == 0)
+		r = look_after(w);
+	sync_claim_release(s, w->l, 0);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&s->lock);
+	if (pull && left == 0) {
+		s->wait_done = asked;
+		pthread_cond_broadcast(&s->changed);
+	} else if (pull) {
+		w->pull_due_ms = clock_mono_ms() + 1000; /* somebody waits for what was put off */
+	}
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+static int work(struct worker *w)
+{
+	bool pull = true;
+	int r;
+
+	w->pass = (struct sync_pass){ .full = true };
+	for (;;) {
+		r = one_round(w, pull);
+		if (r < 0)
+			return r;
+		sync_backoff_reset(&w->backoff);
+		sync_set_state(w->s, SYNC_IN_STEP, "in step");
+		pull = rest_in_step(w);
+		if (sync_should_leave(w->s, w->l->since))
+			return ERR_CANCELED;
+	}
+}
+
+void *sync_worker_main(void *arg)
+{
+	struct sync *s = arg;
+	struct worker w = { .s = s, .l = s->links[SYNC_WORKER] };
+
+	while (!stopping(s)) {
+		struct err_reason why = { "" };
+		int r;
+
+		if (paused(s)) {
+			rest_paused(s);
+			sync_backoff_reset(&w.backoff);
+			continue;
+		}
+		sync_set_state(s, SYNC_CONNECTING, "connecting to %s", s->cfg.host);
+		r = sync_link_connect(w.l, &why);
+		if (r == 0) {
+			sync_set_state(s, SYNC_REPLAYING, "connected");
+			w.l->why.text[0] = '\0';
+			r = work(&w);
+			why = w.l->why;
+		}
+		sync_link_disconnect(w.l);
+		if (stopping(s) || r == ERR_CANCELED)
+			continue;
+		log_info("sync: no connection to %s: %s", s->cfg.host, why.text[0] ? why.text : err_text(r));
+		rest_offline(&w, r, &why);
+	}
+	sync_set_state(s, SYNC_OFFLINE, "stopped");
+	return NULL;
+}
