@@ -170,7 +170,8 @@ struct imap_fetch {
 	struct imap_part *structure;
 	struct imap_body *bodies;
 	size_t body_count;
-	char *emailid, *threadid; /* NULL: not sent */
+	char *emailid, *threadid; /* NULL: not sent; Gmail's X-GM-MSGID and X-GM-THRID, too */
+	char *labels;             /* X-GM-LABELS as sent, one a line; NULL: not sent */
 };
 
 struct imap_namespace_item {
@@ -218,7 +219,7 @@ struct imap_resp {
 struct imap_limits {
 	size_t line_bytes;     /* text outside literals, per response */
 	size_t literal_bytes;  /* one literal; over it the literal is skipped */
-	size_t response_bytes; /* whole response with its literals */
+	size_t response_bytes; /* all literals of a response; those over it are skipped */
 	size_t depth;          /* nested lists */
 	size_t items;          /* elements of one response: list items, set ranges, numbers */
 };
@@ -239,14 +240,29 @@ void imap_resp_release(struct imap_resp *r);
 
 /*
  * Finds where the first response in a stream ends, incrementally: feed it the
- * unconsumed bytes each time more have come.
+ * unconsumed bytes each time more have come, beginning with the same byte until a
+ * response has been found and consumed.  Bytes already looked at are not looked at
+ * again.
+ *
+ * A literal over a ceiling is not kept.  imap_framer_scan() then gives 0 with
+ * `skip` > 0, and the literal's bytes, as far as they have come, begin at
+ * data[scanned].  imap_framer_drop() takes them out of the buffer; call it before
+ * each scan (it does nothing when there is nothing to drop), and memory stays bounded:
+ *
+ *     in.len = imap_framer_drop(&f, in.data, in.len);
+ *     r = imap_framer_scan(&f, in.data, in.len, &len);
+ *
+ * until scan gives 0 and `skip` is 0 or `in.len` equals `scanned`.  The response's text
+ * then has the literal's "{n}" CRLF with none of its bytes; imap_resp_parse(),
+ * given the same limits, knows by the same rule that they are missing.
  */
 struct imap_framer {
 	struct imap_limits lim;
 	size_t scanned;      /* bytes of the current response already looked at */
 	uint64_t skip;       /* bytes of an over-long literal still to be dropped */
 	/* the rest is the framer's own */
-	size_t literal_left, line_bytes;
+	size_t literal_left, line_bytes, line_start;
+	uint64_t kept;
 	int state;
 };
 
@@ -255,6 +271,10 @@ void imap_framer_init(struct imap_framer *f, const struct imap_limits *lim);
 /* Returns 1 and the response's length in *len when `data` starts with a whole
  * one; 0: more bytes needed; ERR_LIMIT, ERR_PROTO: the stream is lost. */
 int imap_framer_scan(struct imap_framer *f, const char *data, size_t have, size_t *len);
+
+/* Drops the bytes of an over-long literal from the middle of `data`; returns how many
+ * of the `have` bytes are left there. */
+size_t imap_framer_drop(struct imap_framer *f, char *data, size_t have);
 
 /* True when the set holds `n`. */
 bool imap_set_has(const struct imap_set *set, uint32_t n);
