@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""Measures imapfs against mbsync and against a plain directory (see scripts/bench)."""
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+
+from .dovecot import Dovecot
+from .mail import Generator
+from .mount import Mount, default_binary
+from .proxy import Proxy
+
+MBSYNC = """
+IMAPAccount a
+Host 127.0.0.1
+Port {port}
+User test
+Pass secret
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore far
+Account a
+
+MaildirStore near
+Path {dir}/mail/
+Inbox {dir}/mail/INBOX
+SubFolders Verbatim
+
+Channel c
+Far :far:
+Near :near:
+Patterns *
+Create Near
+Sync Pull
+SyncState *
+"""
+
+
+def timed(*command, **options):
+    """(seconds, output) of a command that has to succeed."""
+    start = time.monotonic()
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, check=False, **options)
+    took = time.monotonic() - start
+    if done.returncode not in (0, 1) or (done.returncode and command[0] != "grep"):
+        raise RuntimeError(f"{command}: {done.returncode}\n{done.stderr.decode()[-3000:]}")
+    return took, done.stdout
+
+
+def settle():
+    """Each measurement starts with nothing of the last one left to write."""
+    os.sync()
+
+
+class Account:
+    """The server, and how many messages and bytes it holds."""
+
+    def __init__(self, count):
+        self.server = Dovecot()
+        mails = list(Generator().account(count))
+        self.count, self.size = count, sum(len(m.data) for _, m in mails)
+        self.server.fill(mails)
+        self.server.start()
+        # Dovecot indexes what was filled in at the first look, which is no client's matter
+        warm = tempfile.mkdtemp(prefix="imapfs-bench-")
+        run_mbsync(warm, self.server.port)
+        shutil.rmtree(warm)
+
+
+def run_mbsync(directory, port):
+    os.makedirs(os.path.join(directory, "mail"), exist_ok=True)
+    conf = os.path.join(directory, "mbsyncrc")
+    with open(os.open(conf, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w",
+              encoding="ascii") as f:
+        f.write(MBSYNC.format(port=port, dir=directory))
+    return timed("mbsync", "-q", "-c", conf, "-a", env={**os.environ, "HOME": directory})[0]
+
+
+def run_imapfs(directory, port):
+    """From the start of the program until every body is here; (seconds, the mount)."""
+    mount = Mount(directory, port)
+    start = time.monotonic()
+    mount.start()
+    mount.sync(1200)
+    took = time.monotonic() - start
+    return took, mount
+
+
+def first_sync(account, delay, rounds, work):
+    """Both programs in turn, each into an empty directory, through one kind of proxy."""
+    results = {"mbsync": [], "imapfs": []}
+    wire = {}
+    for n in range(rounds):
+        for name in ("mbsync", "imapfs") if n % 2 else ("imapfs", "mbsync"):
+            directory = tempfile.mkdtemp(prefix=name, dir=work)
+            settle()
+            with Proxy(account.server.port, delay=delay) as proxy:
+                if name == "mbsync":
+                    took = run_mbsync(directory, proxy.port)
+                else:
+                    took, mount = run_imapfs(directory, proxy.port)
+                wire[name] = (proxy.turnarounds, proxy.bytes["up"], proxy.bytes["down"])
+                if name == "imapfs":
+                    verify_complete(mount, account)
+                    wire["rss"] = max(wire.get("rss", 0), peak_rss(mount.pid))
+                    mount.unmount()
+                    mount.close()
+            results[name].append(took)
+            shutil.rmtree(directory)
+    return {name: statistics.median(r) for name, r in results.items()}, wire
+
+
+def verify_complete(mount, account):
+    """A sync that left bodies behind would be measured wrongly."""
+    files = size = 0
+    for path, _, names in os.walk(mount.point):
+        for name in names:
+            full = os.path.join(path, name)
+            assert os.getxattr(full, "user.imap.body") == b"cached", f"{full} is not here"
+            files += 1
+            size += os.stat(full).st_size
+    assert (files, size) == (account.count, account.size), (files, size)
+
+
+def peak_rss(pid):
+    """Megabytes."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) / 1024
+
+
+def warm_tools(point, reference, rounds):
+    """Seconds on the mount and on the plain copy, in turn: {tool: (mount, plain)}."""
+    tools = {
+        "find -newermt -size": ("find", "{}", "-newermt", "2022-01-01", "-size", "+20k"),
+        "ls -lR": ("ls", "-lR", "{}"),
+    }
+    found = {}
+    for name, words in tools.items():
+        pairs = ([], [])
+        for _ in range(rounds + 1):
+            for times, where in zip(pairs, (point, reference)):
+                times.append(timed(*[w.replace("{}", where) for w in words])[0])
+        found[name] = tuple(statistics.median(times[1:]) for times in pairs)
+    return found
+
+
+def grep(where):
+    took, out = timed("grep", "-rlaF", "needle", where)
+    return took, sorted(os.path.relpath(p, where.encode()) for p in out.splitlines())
+
+
+def on_the_mount(account, rounds, work):
+    """grep on fresh mounts and again, find, ls, rsync; all against a copy on disk."""
+    directory = tempfile.mkdtemp(prefix="mount", dir=work)
+    _, mount = run_imapfs(directory, account.server.port)
+    rows = {}
+    try:
+        plain = os.path.join(work, "plain")
+        timed("cp", "-a", mount.point, plain)
+        mount.unmount()
+        passes = {"grep -r, first": [], "grep -r, second": [], "grep -r, third": []}
+        base = {name: [] for name in passes}
+        grep(plain)
+        for _ in range(rounds):
+            settle()
+            mount.start()
+            mount.sync()
+            for name, times in passes.items():
+                took, hits = grep(mount.point)
+                times.append(took)
+                took, expected = grep(plain)
+                base[name].append(took)
+                assert hits == expected, "grep found something else on the mount"
+            rss = peak_rss(mount.pid)
+            mount.unmount()
+        for name in passes:
+            rows[name] = (statistics.median(passes[name]), statistics.median(base[name]))
+        mount.start()
+        mount.sync()
+        timed("ls", "-lR", mount.point)
+        rows.update(warm_tools(mount.point, plain, rounds))
+        rows.update(copies(mount.point, plain, work))
+        rss = max(rss, peak_rss(mount.pid))
+    finally:
+        mount.close()
+    return rows, rss
+
+
+def copies(point, plain, work):
+    rows = {}
+    pairs = {"rsync -a": ([], []), "rsync -a, again": ([], [])}
+    for times, (where, target) in enumerate(((point, "copy-a"), (plain, "copy-b"))):
+        target = os.path.join(work, target)
+        for name in pairs:
+            settle()
+            pairs[name][times].append(timed("rsync", "-a", where + "/", target + "/")[0])
+    for name, (a, b) in pairs.items():
+        rows[name] = (a[0], b[0])
+    return rows
+
+
+TARGETS = {"grep -r, first": "2.5", "grep -r, second": "1.3", "grep -r, third": "1.3",
+           "find -newermt -size": "1.1", "ls -lR": "1.1"}
+
+
+def report_sync(delay, medians, wire):
+    print(f"\nfirst sync, {delay * 1000:.0f} ms round trip")
+    print(f"  {'':22}{'seconds':>9}{'turnarounds':>13}{'bytes up':>12}{'bytes down':>13}")
+    for name in ("mbsync", "imapfs"):
+        turns, up, down = wire[name]
+        print(f"  {name:22}{medians[name]:9.2f}{turns:13}{up:12}{down:13}")
+    print(f"  imapfs / mbsync{medians['imapfs'] / medians['mbsync']:16.2f}   (target 0.5)")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--messages", type=int, default=10000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--delay", type=float, action="append",
+                        help="round trips in ms, default 0 and 100")
+    parser.add_argument("--only", choices=("sync", "mount"))
+    words = parser.parse_args()
+    work = tempfile.mkdtemp(prefix="imapfs-bench-", dir="/tmp")
+    account = Account(words.messages)
+    print(f"{account.count} messages, {account.size / 1e6:.0f} MB, median of {words.rounds} rounds; "
+          f"{default_binary()}")
+    try:
+        rss = 0
+        if words.only != "mount":
+            for delay in words.delay or (0, 100):
+                medians, wire = first_sync(account, delay / 1000, words.rounds, work)
+                report_sync(delay / 1000, medians, wire)
+                rss = max(rss, wire["rss"])
+        if words.only != "sync":
+            rows, peak = on_the_mount(account, words.rounds, work)
+            rss = max(rss, peak)
+            print(f"\non the mount\n  {'':22}{'mount s':>9}{'plain s':>9}{'ratio':>8}{'target':>8}")
+            for name, (a, b) in rows.items():
+                print(f"  {name:22}{a:9.2f}{b:9.2f}{a / b:8.2f}{TARGETS.get(name, ''):>8}")
+        print(f"\npeak RSS of the daemon {rss:.1f} MB (target 60)")
+    finally:
+        account.server.close()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
