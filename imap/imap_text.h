@@ -16,7 +16,7 @@ int imap_date_parse(const char *s, size_t len, int64_t *seconds, int *zone_min);
 
 /* Writes the date-time form, day padded with a space, NUL-terminated.  Dates outside the
  * years 0 to 9999 become the nearest inside. */
-#define IMAP_DATE_MAX 32
+#define IMAP_DATE_MAX 64
 void imap_date_format(char out[IMAP_DATE_MAX], int64_t seconds, int zone_min);
 
 /* Writes the day alone as SEARCH takes it, "1-Feb-1994", NUL-terminated. */

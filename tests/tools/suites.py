@@ -102,11 +102,11 @@ class Runner:
                 return False
         return self.whole(f"build {directory}", ["ninja", "-C", where], 420, env)
 
-    def unit(self, suite, directory, limit, *options, env=None):
+    def unit(self, suite, directory, limit, *options, before=(), env=None):
         """meson's tests; the tests within each cmocka program are counted."""
         where = os.path.join(TOP, directory)
         status, log, seconds = self.run(
-            suite, ["meson", "test", "-C", where, "--no-rebuild", "--print-errorlogs", *options],
+            suite, [*before, "meson", "test", "-C", where, "--no-rebuild", "--print-errorlogs", *options],
             limit, env)
         passed, failed = _meson_results(os.path.join(where, "meson-logs", "testlog.json"))
         if status is None:
@@ -268,7 +268,7 @@ def main(words):
             runner.pytest("end to end under ASan and UBSan", 240, "-k", SMOKE, binary="build-asan")
         if on("tsan") and runner.build("build-tsan", "-Db_sanitize=thread", "-Db_lundef=false"):
             runner.unit("threads under TSan", "build-tsan", 300, "-t", "6",
-                        "--wrapper", "setarch -R", *_threaded(runner))
+                        *_threaded(runner), before=("setarch", "-R"))
         if on("fuzz"):
             fuzz(runner)
     finally:
