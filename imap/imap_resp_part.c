@@ -46,10 +46,10 @@ static bool parse_address(struct imap_parse *p, struct imap_address *a)
 /* NIL and "" stand for an empty list; NIL inside a list (SmarterMail) is left out. */
 static bool parse_addresses(struct imap_parse *p, struct imap_address_list *list)
 {
-	if (imap_parse_is_string(p)) {
-		imap_parse_next(p);
+	if (imap_parse_accept(p, "NIL"))
 		return true;
-	}
+	if (p->tok.len == 0 && imap_parse_accept_type(p, IMAP_TOK_QUOTED))
+		return true;
 	if (!imap_parse_accept_type(p, IMAP_TOK_OPEN))
 		return false;
 	while (at_value(p)) {
@@ -83,7 +83,8 @@ struct imap_envelope *imap_parse_envelope(struct imap_parse *p)
 		return NULL;
 	e->in_reply_to = soft_string(p);
 	e->message_id = soft_string(p);
-	return finish_list(p) ? e : NULL;
+	/* more than that means that a quote in one of them was not escaped */
+	return imap_parse_accept_type(p, IMAP_TOK_CLOSE) ? e : NULL;
 }
 
 static void add_param(struct imap_parse *p, struct buf *lines, const char *key, const char *value)
