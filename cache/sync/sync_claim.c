@@ -55,6 +55,7 @@ bool sync_claim_try(struct sync *s, const struct sync_link *l, int64_t mailbox)
 void sync_claim_release(struct sync *s, const struct sync_link *l, int64_t mailbox)
 {
 	struct sync_claim **p = &s->claims;
+	bool any = false;
 
 	pthread_mutex_lock(&s->lock);
 	while (*p) {
@@ -63,10 +64,13 @@ void sync_claim_release(struct sync *s, const struct sync_link *l, int64_t mailb
 		if (c->by == l && (mailbox == 0 || c->mailbox == mailbox)) {
 			*p = c->next;
 			free(c);
+			any = true;
 		} else {
 			p = &c->next;
 		}
 	}
+	if (any && l == s->links[SYNC_WORKER] && sync_want_any(s))
+		sync_wake_link(s, SYNC_SERVER); /* somebody may have waited for this mailbox */
 	pthread_cond_broadcast(&s->changed);
 	pthread_mutex_unlock(&s->lock);
 }

@@ -28,6 +28,8 @@ struct sync_pass {
 /* Asks for all mailboxes and their numbers, and records the names.  0 or why the link is lost. */
 int sync_list_pull(struct sync_link *l, struct sync_list *out);
 void sync_list_release(struct sync_list *list);
+/* "INBOX/Sent" for a wire name; the caller frees. */
+char *sync_list_path(const char *wire, size_t len, char delimiter);
 const struct sync_seen *sync_list_find(const struct sync_list *list, const char *wire_name);
 
 /* Mailboxes that LIST does not name go when a STATUS says that they do not exist. */
@@ -38,11 +40,16 @@ int sync_list_confirm_gone(struct sync_link *l, const struct sync_list *list);
 /* Everything the server has that is not here: names, descriptors, flags, bodies. */
 int sync_pull_pass(struct sync_link *l, struct sync_pass *pass);
 
+/* Bodies that the profile of one mailbox wants, newest first, about `max_bytes` at most (0: all).
+ * 0: all that can be had; 1: there is more; or why the link is lost. */
+int sync_pull_bodies(struct sync_link *l, int64_t mailbox, uint64_t max_bytes);
+
 /* ---- sync_scan.c: descriptors, flags and expunges of one selected mailbox ---- */
 struct sync_scan;
 
 /* Queues what the plan for this mailbox says; `seen` are its numbers, or NULL after SELECT.
  * `box` is selected or being selected. */
+uint32_t sync_scan_uidvalidity(const struct sync_scan *scan); /* as SELECT said */
 struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box, const struct store_mailbox *m,
                                   const struct imap_status *seen);
 
@@ -51,10 +58,11 @@ struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box, con
 int sync_scan_settle(struct sync_scan *scan);
 void sync_scan_free(struct sync_scan **scan);
 
-/* The UIDVALIDITY of a mailbox is another, says SELECT: when STATUS agrees, the store forgets. */
-int sync_scan_reset(struct sync_link *l, int64_t mailbox);
+/* SELECT said that the UIDVALIDITY is another: when STATUS agrees, the store forgets what
+ * it knew by UID.  0 or why the link is lost. */
+int sync_scan_reset(struct sync_link *l, int64_t mailbox, uint32_t by_select);
 
-/* One mailbox from SELECT to settled, for the link's present store state. */
+/* One mailbox from SELECT to settled: after a push, with the mailbox `box` selected or NULL. */
 int sync_scan_mailbox(struct sync_link *l, int64_t mailbox);
 
 /* ---- sync_body.c ---- */
@@ -62,19 +70,18 @@ struct sync_bodies;
 struct sync_bodies *sync_bodies_new(struct sync_link *l);
 void sync_bodies_free(struct sync_bodies **b);
 
-/* Queues the FETCH of one body in the selected `box`. */
-void sync_bodies_add(struct sync_bodies *b, struct sync_box *box, const struct sync_need *need);
+/* Queues one body behind those queued; its mailbox is selected when its turn comes.  An
+ * `urgent` one is somebody's want: it is written at once, dropped when nobody waits
+ * any more, and its outcome is told. */
+void sync_bodies_add(struct sync_bodies *b, const struct sync_need *need, bool urgent);
 
-/* Sends what is gathered. */
-void sync_bodies_send(struct sync_bodies *b);
-
-/* Bytes asked for and not come yet, by size as known. */
-uint64_t sync_bodies_in_flight(const struct sync_bodies *b);
-
-/* Writes what came to the store and runs until at most `bytes` are in flight; asks once more
- * for what did not come right.  0 or why the link is lost. */
+/* Sends and stores until nothing is queued and at most `bytes` are in flight; bodies that did not come
+ * right are asked for once more.  0 or why the link is lost. */
 int sync_bodies_run(struct sync_bodies *b, uint64_t bytes);
+
+uint64_t sync_bodies_window(const struct sync_bodies *b); /* what to keep in flight */
 int64_t sync_bodies_stored(const struct sync_bodies *b);
+bool sync_bodies_stuck(const struct sync_bodies *b);      /* the disk refused */
 
 /* ---- sync_serve.c ---- */
 

@@ -121,6 +121,7 @@ void sync_want_finish(struct sync *s, int64_t message, int err); /* all who want
 void sync_want_untake(struct sync *s, int64_t message);
 bool sync_want_alive(struct sync *s, int64_t message); /* somebody still wants it */
 bool sync_want_any(struct sync *s);                    /* untaken ones; lock held */
+bool sync_want_takeable(struct sync *s, const struct sync_link *l); /* of those; lock held */
 void sync_want_fail_all(struct sync *s, int err);
 size_t sync_ahead_take(struct sync *s, int64_t *out, size_t max);
 

@@ -211,6 +211,15 @@ bool sync_want_any(struct sync *s)
 	return false;
 }
 
+bool sync_want_takeable(struct sync *s, const struct sync_link *l)
+{
+	for (struct sync_want *w = s->wants; w; w = w->next)
+		if (w->state == WANT_ASKED ||
+		    (w->state == WANT_KNOWN && !sync_claim_other_locked(s, l, w->need.mailbox)))
+			return true;
+	return false;
+}
+
 void sync_want_fail_all(struct sync *s, int err)
 {
 	pthread_mutex_lock(&s->lock);

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "imap_text.h"
+#include "log.h"
+#include "mem.h"
+#include "sync_pass_priv.h"
+#include "wordset.h"
+
+enum {
+	MAILBOXES_MAX = 20000, /* of one account */
+	PATH_MAX_BYTES = 8192
+};
+
+/* ---- Names ---- */
+
+/* One component of a wire name as a file name.  What is no modified UTF-7 keeps its bytes, with
+ * '&' escaped, so that it cannot be taken for the name that decodes to the same. */
+static void path_add(struct buf *path, const char *part, size_t len)
+{
+	_cleanup_free_ char *utf8 = imap_utf7_decode(part, len);
+	_cleanup_free_ char *name = store_name_escape(utf8 ? utf8 : part, utf8 ? strlen(utf8) : len);
+
+	if (path->len)
+		(void)buf_putc(path, '/');
+	for (const char *p = name; *p; p++) {
+		if (!utf8 && *p == '&')
+			(void)buf_puts(path, "%26");
+		else
+			(void)buf_putc(path, *p);
+	}
+}
+
+char *sync_list_path(const char *wire, size_t len, char delimiter)
+{
+	struct buf path = BUF_INIT(PATH_MAX_BYTES);
+	const char *end = wire + len;
+
+	for (const char *p = wire; p < end;) {
+		const char *stop = delimiter ? memchr(p, delimiter, (size_t)(end - p)) : NULL;
+		size_t n = (size_t)((stop ? stop : end) - p);
+
+		if (p == wire && n == 5 && strncasecmp(p, "INBOX", 5) == 0)
+			(void)buf_puts(&path, "INBOX");
+		else if (n > 0)
+			path_add(&path, p, n);
+		p += n + 1;
+	}
+	return buf_detach(&path);
+}
+
+/* ---- What LIST, LSUB and STATUS say ---- */
+
+static struct sync_seen *find(const struct sync_list *list, const char *wire)
+{
+	/* Answers come in the same order as before as a rule: look at the newest first. */
+	for (size_t i = list->count; i-- > 0;)
+		if (strcmp(list->items[i].wire_name, wire) == 0)
+			return &list->items[i];
+	return NULL;
+}
+
+const struct sync_seen *sync_list_find(const struct sync_list *list, const char *wire_name)
+{
+	return wire_name ? find(list, wire_name) : NULL;
+}
+
+static void note_listed(struct sync_list *list, const struct imap_list_item *item)
+{
+	struct sync_seen *seen = find(list, item->name);
+
+	if (item->subscribed_only) {
+		if (seen)
+			seen->subscribed = true;
+		return;
+	}
+	if (seen || list->count == MAILBOXES_MAX || item->name_len == 0 ||
+	    strlen(item->name) != item->name_len)
+		return;
+	if (list->count == list->cap) {
+		list->cap = list->cap ? list->cap * 2 : 64;
+		list->items = mem_realloc(list->items, list->cap, sizeof(*list->items));
+	}
+	seen = &list->items[list->count++];
+	*seen = (struct sync_seen){
+		.wire_name = mem_strdup(item->name),
+		.path = sync_list_path(item->name, item->name_len, item->delimiter),
+		.attributes = mem_strdup(item->attributes ? item->attributes : ""),
+		.delimiter = item->delimiter,
+		.subscribed = wordset_has(item->attributes, "\\Subscribed"),
+	};
+}
+
+static void on_list_data(void *ctx, const struct imap_resp *r)
+{
+	struct sync_list *list = ctx;
+	struct sync_seen *seen;
+
+	if (r->kind == IMAP_RESP_LIST)
+		note_listed(list, &r->list);
+	if (r->kind != IMAP_RESP_STATUS)
+		return;
+	seen = find(list, r->status.name);
+	if (!seen)
+		return;
+	seen->status = r->status;
+	seen->status.name = NULL;
+	seen->has_status = r->status.has_uidvalidity && r->status.has_messages;
+}
+
+void sync_list_release(struct sync_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		free(list->items[i].wire_name);
+		free(list->items[i].path);
+		free(list->items[i].attributes);
+	}
+	free(list->items);
+	*list = (struct sync_list){ 0 };
+}
+
+/* ---- Asking ---- */
+
+static const char *status_items(const struct sync_link *l)
+{
+	if (imap_session_has(l->session, "CONDSTORE"))
+		return "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)";
+	return "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN)";
+}
+
+/* One command for names, uses, subscriptions and numbers. */
+static int ask_extended(struct sync_link *l, struct sync_reply *reply)
+{
+	struct imap_cmd *cmd = imap_cmd_new("LIST");
+	bool use = imap_session_has(l->session, "SPECIAL-USE");
+	bool status = imap_session_has(l->session, "LIST-STATUS");
+
+	imap_cmd_rawf(cmd, "\"\" \"*\" RETURN (SUBSCRIBED CHILDREN%s%s%s)", use ? " SPECIAL-USE" : "",
+	              status ? " STATUS " : "", status ? status_items(l) : "");
+	return sync_link_exec(l, &cmd, NULL, reply);
+}
+
+static int ask_plain(struct sync_link *l, struct sync_reply *reply)
+{
+	struct imap_cmd *names = imap_cmd_new("LIST"), *subscribed = imap_cmd_new("LSUB");
+	struct sync_reply lsub = { 0 };
+	int r;
+
+	imap_cmd_raw(names, "\"\" \"*\"");
+	imap_cmd_raw(subscribed, "\"\" \"*\"");
+	sync_link_send(l, &names, NULL, sync_reply_done, reply);
+	sync_link_send(l, &subscribed, NULL, sync_reply_done, &lsub);
+	r = sync_link_run(l, 0);
+	sync_reply_release(&lsub);
+	return r;
+}
+
+static int ask_status(struct sync_link *l, const struct sync_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct imap_cmd *cmd;
+
+		if (list->items[i].has_status || wordset_has(list->items[i].attributes, "\\Noselect") ||
+		    wordset_has(list->items[i].attributes, "\\NonExistent"))
+			continue;
+		cmd = imap_cmd_new("STATUS");
+		imap_cmd_mailbox(cmd, list->items[i].wire_name);
+		imap_cmd_raw(cmd, status_items(l));
+		sync_link_send(l, &cmd, NULL, NULL, NULL);
+		if (i % 64 == 63 && sync_link_run(l, 32) < 0)
+			return ERR_OFFLINE;
+	}
+	return sync_link_run(l, 0);
+}
+
+/* Two entries that make one file name: the later ones get a mark, so that none hides another. */
+static void part_equal_paths(struct sync_list *list)
+{
+	for (size_t i = 1; i < list->count; i++)
+		for (size_t k = 0; k < i && list->count < 5000; k++) {
+			if (strcmp(list->items[i].path, list->items[k].path) != 0)
+				continue;
+			char *other = mem_printf("%s%%~%zu", list->items[i].path, i);
+
+			free(list->items[i].path);
+			list->items[i].path = other;
+			break;
+		}
+}
+
+static int record(struct sync_link *l, struct sync_list *list)
+{
+	struct store_list_entry *e = mem_alloc((list->count + 1) * sizeof(*e));
+	int r;
+
+	part_equal_paths(list);
+	for (size_t i = 0; i < list->count; i++)
+		e[i] = (struct store_list_entry){
+			.wire_name = list->items[i].wire_name, .path = list->items[i].path,
+			.delimiter = list->items[i].delimiter, .attributes = list->items[i].attributes,
+			.subscribed = list->items[i].subscribed,
+		};
+	r = store_pull_list(l->store, e, list->count, list->complete && list->count > 0);
+	free(e);
+	if (r < 0)
+		log_error("sync: the mailbox list cannot be recorded: %s", err_text(r));
+	return 0;
+}
+
+int sync_list_pull(struct sync_link *l, struct sync_list *out)
+{
+	struct sync_reply reply = { .err = ERR_REFUSED };
+	int r = 0;
+
+	sync_link_unselect(l);
+	l->data = on_list_data;
+	l->ctx = out;
+	if (imap_session_has(l->session, "LIST-EXTENDED"))
+		r = ask_extended(l, &reply);
+	if (sync_link_up(l) && (reply.err < 0 || out->count == 0)) {
+		sync_reply_release(&reply);
+		r = ask_plain(l, &reply);
+	}
+	out->complete = reply.err == 0;
+	sync_reply_release(&reply);
+	if (sync_link_up(l))
+		r = ask_status(l, out);
+	l->data = NULL;
+	if (!sync_link_up(l))
+		return r < 0 ? r : ERR_OFFLINE;
+	return record(l, out);
+}
+
+/* ---- Mailboxes that are not listed any more ---- */
+
+/* STATUS and a LIST of just this name, both different from the LIST that left it out. */
+static int is_gone(struct sync_link *l, const char *wire_name, bool *gone)
+{
+	struct imap_cmd *status = imap_cmd_new("STATUS"), *list = imap_cmd_new("LIST");
+	struct sync_reply status_reply = { 0 }, list_reply = { 0 };
+	struct sync_list found = { 0 };
+	int r;
+
+	imap_cmd_mailbox(status, wire_name);
+	imap_cmd_raw(status, "(UIDVALIDITY)");
+	imap_cmd_raw(list, "\"\"");
+	imap_cmd_mailbox(list, wire_name);
+	l->data = on_list_data;
+	l->ctx = &found;
+	sync_link_send(l, &status, NULL, sync_reply_done, &status_reply);
+	sync_link_send(l, &list, NULL, sync_reply_done, &list_reply);
+	r = sync_link_run(l, 0);
+	l->data = NULL;
+	*gone = r == 0 && status_reply.answered && list_reply.err == 0 && !find(&found, wire_name) &&
+	        err_is_final(status_reply.err);
+	sync_reply_release(&status_reply);
+	sync_reply_release(&list_reply);
+	sync_list_release(&found);
+	return r;
+}
+
+int sync_list_confirm_gone(struct sync_link *l, const struct sync_list *list)
+{
+	struct store_mailbox *boxes = NULL;
+	size_t count = 0;
+	int r = 0;
+
+	if (!list->complete || list->count == 0 || store_mailbox_list(l->store, &boxes, &count) < 0)
+		return 0;
+	for (size_t i = 0; i < count && r == 0; i++) {
+		bool gone = false;
+
+		if (!boxes[i].missing_since_ms || !boxes[i].wire_name || find(list, boxes[i].wire_name))
+			continue;
+		r = is_gone(l, boxes[i].wire_name, &gone);
+		if (r < 0 || !gone)
+			continue;
+		log_info("sync: mailbox %s is no longer on the server", boxes[i].wire_name);
+		if (store_pull_mailbox_gone(l->store, boxes[i].id) < 0)
+			log_error("sync: mailbox %s cannot be taken out", boxes[i].wire_name);
+	}
+	store_mailbox_list_free(boxes, count);
+	return r;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "sync_pass_priv.h"
+#include "wordset.h"
+
+enum {
+	SCANS = 32,     /* mailboxes looked into at a time */
+	LOOK_AT = 500,  /* missing bodies asked from the store at a time */
+	WANTS = 32
+};
+
+static bool can_select(const struct store_mailbox *m)
+{
+	return m->selectable && m->wire_name && !m->missing_since_ms && m->profile != STORE_PROFILE_NONE;
+}
+
+/* ---- Descriptors and flags ---- */
+
+/* False when the numbers prove that nothing has changed: only mod-sequences can tell of flags. */
+static bool is_due(const struct store_mailbox *m, const struct sync_seen *seen)
+{
+	const struct imap_status *st = seen ? &seen->status : NULL;
+
+	if (!seen || !seen->has_status || !st->has_highestmodseq || st->highestmodseq == 0)
+		return true;
+	return m->uidnext == 0 || st->highestmodseq != m->highestmodseq || st->uidvalidity != m->uidvalidity ||
+	       st->uidnext != m->uidnext || st->messages != m->messages;
+}
+
+/* Settles a group of scans whose commands are queued: round by round, all of them in one go. */
+static int settle_group(struct sync_link *l, struct sync_scan **scans, const struct store_mailbox **boxes,
+                        size_t count)
+{
+	size_t open = count;
+	int r = 0;
+
+	while (open > 0 && (r = sync_link_run(l, 0)) == 0) {
+		for (size_t i = 0; i < count; i++) {
+			int done = scans[i] ? sync_scan_settle(scans[i]) : 0;
+			uint32_t uidvalidity;
+
+			if (done == 0)
+				continue;
+			uidvalidity = sync_scan_uidvalidity(scans[i]);
+			sync_scan_free(&scans[i]);
+			open--;
+			sync_claim_release(l->sync, l, boxes[i]->id);
+			if (done == ERR_CONFLICT && sync_link_up(l)) {
+				r = sync_scan_reset(l, boxes[i]->id, uidvalidity);
+				if (r == 0)
+					r = sync_scan_mailbox(l, boxes[i]->id);
+			} else if (done < 0) {
+				log_warn("sync: mailbox %s: %s", boxes[i]->wire_name, err_text(done));
+			}
+			if (!sync_link_up(l))
+				break;
+		}
+	}
+	for (size_t i = 0; i < count; i++)
+		sync_scan_free(&scans[i]);
+	return sync_link_up(l) ? 0 : r < 0 ? r : ERR_OFFLINE;
+}
+
+static int scan_all(struct sync_link *l, const struct sync_list *list, const struct store_mailbox *boxes,
+                    size_t count)
+{
+	struct sync_scan *scans[SCANS];
+	const struct store_mailbox *of[SCANS];
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < count && r == 0; i++) {
+		const struct sync_seen *seen = sync_list_find(list, boxes[i].wire_name);
+		struct sync_box *box;
+
+		if (can_select(&boxes[i]) && is_due(&boxes[i], seen)) {
+			sync_claim_wait(l->sync, l, boxes[i].id);
+			box = sync_link_select(l, &boxes[i]);
+			of[n] = &boxes[i];
+			scans[n++] = sync_scan_begin(l, box, &boxes[i],
+			                             seen && seen->has_status ? &seen->status : NULL);
+			sync_box_unref(&box);
+		}
+		if (n == SCANS || (n > 0 && i + 1 == count)) {
+			r = settle_group(l, scans, of, n);
+			n = 0;
+		}
+	}
+	if (n > 0)
+		r = settle_group(l, scans, of, n);
+	return r;
+}
+
+/* ---- Bodies ---- */
+
+static enum store_profile profile_of(const struct sync *s, const struct store_mailbox *m)
+{
+	return m->profile == STORE_PROFILE_DEFAULT ? s->cfg.profile : m->profile;
+}
+
+static bool wants_bodies(const struct sync *s, const struct store_mailbox *m)
+{
+	switch (profile_of(s, m)) {
+	case STORE_PROFILE_DEFAULT:
+	case STORE_PROFILE_FULL:
+	case STORE_PROFILE_NEW_ONLY:
+	case STORE_PROFILE_BLIND:
+		return can_select(m);
+	case STORE_PROFILE_HEADERS:
+	case STORE_PROFILE_NONE:
+		return false;
+	}
+	return false;
+}
+
+/* People come first: what they want of the mailbox that this link has selected. */
+static void add_wants(struct sync_link *l, struct sync_bodies *b, int64_t mailbox)
+{
+	struct sync_need needs[WANTS];
+	size_t n;
+
+	sync_want_resolve(l->sync, l->store);
+	n = sync_want_take(l->sync, l, mailbox, needs, WANTS);
+	for (size_t i = 0; i < n; i++)
+		sync_bodies_add(b, &needs[i], true);
+}
+
+/* Queues and runs what one mailbox lacks; leaves the window full for the next one. */
+static int bodies_of(struct sync_link *l, struct sync_bodies *b, int64_t mailbox, uint64_t max_bytes,
+                     uint64_t *bytes, int64_t *queued)
+{
+	const struct sync_config *cfg = &l->sync->cfg;
+	int64_t since = cfg->max_age_days ? clock_wall_ns() / 1000000000 - (int64_t)cfg->max_age_days * 86400 : 0;
+	struct store_missing *missing = mem_alloc(LOOK_AT * sizeof(*missing));
+	uint32_t below = 0;
+	int n, r = 0;
+
+	do {
+		n = store_pull_missing(l->store, mailbox, below, cfg->max_size, since, missing, LOOK_AT);
+		for (int i = 0; i < n && r == 0 && (!max_bytes || *bytes < max_bytes); i++) {
+			struct sync_need need = {
+				.message = missing[i].id, .mailbox = mailbox, .uid = missing[i].uid,
+				.size = missing[i].size,
+			};
+
+			sync_bodies_add(b, &need, false);
+			*bytes += need.size;
+			below = need.uid;
+			++*queued;
+			if (i % 50 == 49 || need.size > 1024 * 1024) {
+				add_wants(l, b, mailbox);
+				r = sync_bodies_run(b, sync_bodies_window(b) / 2);
+				sync_note_bodies(l->sync, sync_bodies_stored(b), *queued);
+			}
+		}
+		add_wants(l, b, mailbox);
+		if (r == 0)
+			r = sync_bodies_run(b, sync_bodies_window(b) / 2);
+	} while (r == 0 && n == LOOK_AT && !sync_bodies_stuck(b) && (!max_bytes || *bytes < max_bytes) &&
+	         !sync_claim_asked(l->sync, mailbox));
+	free(missing);
+	return r;
+}
+
+int sync_pull_bodies(struct sync_link *l, int64_t mailbox, uint64_t max_bytes)
+{
+	struct sync_bodies *b;
+	struct store_mailbox m;
+	uint64_t bytes = 0;
+	int64_t queued = 0;
+	bool wanted;
+	int r;
+
+	if (store_mailbox_get(l->store, mailbox, &m) < 0)
+		return 0;
+	wanted = wants_bodies(l->sync, &m);
+	store_mailbox_release(&m);
+	if (!wanted)
+		return 0;
+	b = sync_bodies_new(l);
+	r = bodies_of(l, b, mailbox, max_bytes, &bytes, &queued);
+	if (r == 0)
+		r = sync_bodies_run(b, 0);
+	sync_bodies_free(&b);
+	return r == 0 && max_bytes && bytes >= max_bytes ? 1 : r;
+}
+
+static int bodies_all(struct sync_link *l, const struct store_mailbox *boxes, size_t count)
+{
+	struct sync_bodies *b = sync_bodies_new(l);
+	int64_t before = 0, queued = 0;
+	uint64_t bytes = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < count && r == 0 && !sync_bodies_stuck(b); i++) {
+		struct store_missing one;
+		int64_t id = boxes[i].id;
+
+		if (!wants_bodies(l->sync, &boxes[i]) ||
+		    store_pull_missing(l->store, id, 0, l->sync->cfg.max_size, 0, &one, 1) < 1)
+			continue;
+		sync_claim_wait(l->sync, l, id);
+		r = bodies_of(l, b, id, 0, &bytes, &queued);
+		if (before)
+			sync_claim_release(l->sync, l, before);
+		before = id;
+	}
+	if (r == 0)
+		r = sync_bodies_run(b, 0);
+	sync_note_bodies(l->sync, sync_bodies_stored(b), queued);
+	sync_bodies_free(&b);
+	return r;
+}
+
+/* ---- A pass ---- */
+
+int sync_pull_pass(struct sync_link *l, struct sync_pass *pass)
+{
+	struct sync_list list = { 0 };
+	struct store_mailbox *boxes = NULL;
+	size_t count = 0;
+	int r;
+
+	sync_set_state(l->sync, SYNC_PULLING, "looking for changes");
+	r = sync_list_pull(l, &list);
+	if (r == 0)
+		r = sync_list_confirm_gone(l, &list);
+	if (r == 0)
+		r = store_mailbox_list(l->store, &boxes, &count) < 0 ? 0 : scan_all(l, &list, boxes, count);
+	store_mailbox_list_free(boxes, count);
+	sync_list_release(&list);
+	boxes = NULL;
+	count = 0;
+	if (r == 0 && store_mailbox_list(l->store, &boxes, &count) == 0) {
+		sync_set_state(l->sync, SYNC_PULLING, "fetching messages");
+		r = bodies_all(l, boxes, count);
+	}
+	store_mailbox_list_free(boxes, count);
+	sync_link_unselect(l);
+	if (r == 0)
+		r = sync_link_run(l, 0);
+	sync_claim_release(l->sync, l, 0);
+	if (r == 0) {
+		pass->full = false;
+		sync_note_pass(l->sync);
+	}
+	return r;
+}

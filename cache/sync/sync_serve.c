@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+#include "clock.h"
+#include "log.h"
+#include "sync_pass_priv.h"
+
+/*
+ * The connection that serves people: what somebody waits for, then what a reader will want
+ * next, else IDLE in the INBOX.  A push is pulled here at once, because the mailbox is selected
+ * here (and on no other connection).
+ */
+enum {
+	AT_A_TIME = 32,
+	IDLE_MS = 9 * 60 * 1000, /* home routers forget a link after ten minutes */
+	PUSHED_BYTES = 4 * 1024 * 1024 /* bodies fetched before people are looked after again */
+};
+
+struct serving {
+	struct sync *s;
+	struct sync_link *l;
+	struct sync_backoff backoff;
+	int64_t resting;   /* mailbox in which to IDLE */
+	bool more;         /* bodies of it are missing still */
+};
+
+bool sync_server_absent(struct sync *s)
+{
+	return !s->server_up && sync_want_any(s);
+}
+
+int sync_serve_wants(struct sync_link *l, int64_t mailbox)
+{
+	struct sync_need needs[AT_A_TIME];
+	int r = 0;
+
+	for (;;) {
+		struct sync_bodies *b;
+		size_t n;
+
+		sync_want_resolve(l->sync, l->store);
+		n = sync_want_take(l->sync, l, mailbox, needs, AT_A_TIME);
+		if (n == 0 || r < 0)
+			return r;
+		(void)sync_claim_try(l->sync, l, needs[0].mailbox);
+		b = sync_bodies_new(l);
+		for (size_t i = 0; i < n; i++)
+			sync_bodies_add(b, &needs[i], true);
+		r = sync_bodies_run(b, 0);
+		sync_bodies_free(&b);
+		sync_claim_release(l->sync, l, needs[0].mailbox);
+	}
+}
+
+/* One group of what readers will want; 1 when there was some, 0, or why the link is lost. */
+static int serve_ahead(struct serving *v)
+{
+	int64_t messages[AT_A_TIME / 4];
+	struct sync_bodies *b;
+	size_t n = sync_ahead_take(v->s, messages, AT_A_TIME / 4);
+	int r;
+
+	if (n == 0)
+		return 0;
+	b = sync_bodies_new(v->l);
+	for (size_t i = 0; i < n; i++) {
+		struct store_message m;
+
+		if (store_body_have(v->l->store, messages[i]) || store_message_get(v->l->store, messages[i], &m) < 0)
+			continue;
+		if (m.uid && m.mailbox && sync_claim_try(v->s, v->l, m.mailbox))
+			sync_bodies_add(b, &(struct sync_need){ m.id, m.mailbox, m.uid, m.server_size }, false);
+		store_message_release(&m);
+	}
+	r = sync_bodies_run(b, 0);
+	sync_bodies_free(&b);
+	sync_claim_release(v->s, v->l, 0);
+	return r < 0 ? r : 1;
+}
+
+/* Waits on the condition, not on the server. */
+static void rest(struct serving *v, int64_t ms)
+{
+	pthread_mutex_lock(&v->s->lock);
+	if (!v->s->stopping && !sync_want_takeable(v->s, v->l) && v->s->ahead_count == 0)
+		sync_rest_until(v->s, clock_mono_ms() + ms);
+	pthread_mutex_unlock(&v->s->lock);
+}
+
+static int leave(struct serving *v)
+{
+	int r;
+
+	sync_link_unselect(v->l);
+	r = sync_link_run(v->l, 0);
+	sync_claim_release(v->s, v->l, 0);
+	return r;
+}
+
+/* While the worker begins a pass it needs the INBOX itself; a long pass is not waited for. */
+static bool is_settled(struct sync *s)
+{
+	bool settled;
+
+	pthread_mutex_lock(&s->lock);
+	settled = s->status.state == SYNC_IN_STEP ||
+	          clock_wall_ns() / 1000000 - s->status.since_ms > 3000;
+	pthread_mutex_unlock(&s->lock);
+	return settled;
+}
+
+/* In the INBOX: what was pushed is pulled.  0 or why the link is lost. */
+static int rest_in_idle(struct serving *v)
+{
+	struct sync_box *box = NULL;
+	struct err_reason why;
+	bool was = v->l->box && v->l->box->mailbox == v->resting && v->l->box->ok;
+	int r;
+
+	if (!v->resting && store_mailbox_by_wire(v->l->store, "INBOX", &v->resting) < 0) {
+		rest(v, 1000);
+		return 0;
+	}
+	if (!imap_session_has(v->l->session, "IDLE") || !is_settled(v->s) ||
+	    !sync_claim_try(v->s, v->l, v->resting)) {
+		rest(v, 1000);
+		return 0;
+	}
+	r = sync_link_open_box(v->l, v->resting, &box, &why);
+	sync_box_unref(&box);
+	if (r < 0) {
+		sync_claim_release(v->s, v->l, 0);
+		rest(v, 5000);
+		return sync_link_up(v->l) ? 0 : r;
+	}
+	if (!was)
+		r = 1; /* what changed before is not known */
+	else
+		r = v->more ? 0 : sync_link_idle(v->l, IDLE_MS);
+	if (r == 1) {
+		v->more = true;
+		r = sync_scan_mailbox(v->l, v->resting);
+	} else if (r == 0 && v->more) {
+		r = sync_pull_bodies(v->l, v->resting, PUSHED_BYTES);
+		v->more = r == 1;
+	}
+	if (!sync_link_up(v->l))
+		return r < 0 ? r : ERR_OFFLINE;
+	return sync_claim_asked(v->s, v->resting) ? leave(v) : 0;
+}
+
+static int serve(struct serving *v)
+{
+	int r = 0;
+
+	while (r >= 0 && !sync_should_leave(v->s, v->l->since)) {
+		r = sync_serve_wants(v->l, 0);
+		if (r == 0)
+			r = serve_ahead(v);
+		if (r == 0)
+			r = rest_in_idle(v);
+	}
+	return r;
+}
+
+static void set_up(struct serving *v, bool up)
+{
+	pthread_mutex_lock(&v->s->lock);
+	v->s->server_up = up;
+	v->s->check_link = !up && !v->s->stopping && !v->s->paused;
+	pthread_cond_broadcast(&v->s->changed);
+	pthread_mutex_unlock(&v->s->lock);
+}
+
+/* There is no use in a second connection before the first one works. */
+static bool may_connect(struct sync *s)
+{
+	bool may;
+
+	pthread_mutex_lock(&s->lock);
+	may = s->cfg.connections > 1 && !s->paused && !s->link_down && s->status.state != SYNC_CONNECTING;
+	if (!may && !s->stopping)
+		sync_rest_until(s, clock_mono_ms() + 60 * 1000);
+	pthread_mutex_unlock(&s->lock);
+	return may;
+}
+
+void *sync_server_main(void *arg)
+{
+	struct sync *s = arg;
+	struct serving v = { .s = s, .l = s->links[SYNC_SERVER] };
+	bool stop = false;
+
+	while (!stop) {
+		struct err_reason why = { "" };
+		int r;
+
+		if (may_connect(s)) {
+			r = sync_link_connect(v.l, &why);
+			if (r == 0) {
+				set_up(&v, true);
+				sync_backoff_reset(&v.backoff);
+				(void)serve(&v);
+				set_up(&v, false);
+			} else if (r != ERR_CANCELED) {
+				log_debug("sync: no second connection: %s", why.text);
+				rest(&v, sync_backoff_next(&v.backoff, r));
+			}
+			sync_link_disconnect(v.l);
+		}
+		pthread_mutex_lock(&s->lock);
+		stop = s->stopping;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return NULL;
+}
