@@ -169,7 +169,8 @@ class Dovecot:
             with open(self._kept, encoding="ascii") as f:
                 return json.load(f)
         # sockets have short names: the run directory must not be deep
-        place = [tempfile.mkdtemp(prefix="imapfs-run-", dir="/tmp"), *free_ports(2)]
+        base = os.environ.get("IMAPFS_TEST_DIR", "/tmp")
+        place = [tempfile.mkdtemp(prefix="imapfs-run-", dir=base), *free_ports(2)]
         with open(self._kept, "w", encoding="ascii") as f:
             json.dump(place, f)
         return place
