@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: MIT
+"""One connection of the server in memory: its state, and what each command does."""
+
+import base64
+import re
+import select
+import socket
+
+from .imapd_parse import (Cut, Refused, Reply, Syntax, date_of, date_text, fetch_section, matches, read_command,
+                          sequence_set, set_text, text_of)
+
+ITEM = re.compile(r"(BODY|BODY\.PEEK)\[(.*)\](?:<(\d+\.\d+)>)?$", re.I)
+
+
+class Session:
+    def __init__(self, server, connection, number):
+        self.server, self.socket, self.number = server, connection, number
+        self.stream = connection.makefile("rb")
+        self.signed_in = False
+        self.box = None         # the Mailbox selected
+        self.read_only = False
+        self.view = []          # its messages as this client knows them, by number
+        self.told = {}          # the flags it was told, by UID
+        self.exists = 0
+
+    def write(self, data):
+        self.socket.sendall(data)
+
+    def hang_up(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def run(self):
+        try:
+            self.write(f"* OK [CAPABILITY {' '.join(self.server.capabilities)}] hello\r\n".encode())
+            while self._one():
+                pass
+        except Cut as cut:
+            try:
+                self.write(cut.data)
+            except OSError:
+                pass
+        except OSError:
+            pass
+        finally:
+            self.hang_up()
+            self.stream.close()
+            self.socket.close()
+
+    def _one(self):
+        try:
+            command = read_command(self.stream, self.write)
+        except Syntax as error:
+            self.write(f"* BAD {error}\r\n".encode())
+            return True
+        if command is None:
+            return False
+        server = self.server
+        with server.lock:
+            server.transcript.append((self.number, command.line))
+            rule = server.rule_for(command.line)
+            if rule:
+                reply = rule.action(self, command, lambda: self.obey(command))
+            else:
+                reply = self.obey(command)
+            lines = list(reply.untagged)
+            if server.noise:
+                lines += self._noise()
+            if command.name not in ("FETCH", "STORE", "SEARCH"):
+                lines += self.news()
+            server.lock.notify_all()
+        ending = f"{command.tag} {reply.tagged}\r\n".encode()
+        self.write(b"".join(b"* " + line + b"\r\n" for line in lines) + ending)
+        return command.name != "LOGOUT"
+
+    def obey(self, command):
+        """Carries the command out; its honest Reply."""
+        name = command.name.lower().replace(" ", "_")
+        handler = getattr(self, "do_" + name, None)
+        needs = {"do_move": "MOVE", "do_uid_move": "MOVE", "do_uid_expunge": "UIDPLUS",
+                 "do_unselect": "UNSELECT", "do_idle": "IDLE"}.get("do_" + name)
+        try:
+            if handler is None or needs and needs not in self.server.capabilities:
+                raise Refused(f"BAD unknown command {command.name}")
+            if not self.signed_in and name not in ("login", "authenticate", "capability", "noop",
+                                                   "logout", "id"):
+                raise Refused("BAD sign in first")
+            return handler(command)
+        except Refused as refused:
+            return Reply(tagged=str(refused))
+        except (Syntax, IndexError, ValueError) as error:
+            return Reply(tagged=f"BAD {error}")
+
+    def _noise(self):
+        lines = [b"OK [X-STRANGE a b] still here", b"FLAGS (\\Seen \\X-Own)", b"XYZZY nothing"]
+        if self.box:
+            lines.append(b"%d EXISTS" % len(self.view))
+            lines.append(b"0 RECENT")
+            if self.view:
+                lines.append(b"1 FETCH (FLAGS (%s))" %
+                             " ".join(sorted(self.view[0].flags)).encode())
+        return lines
+
+    def news(self):
+        """What has happened to the selected mailbox since the client was told last."""
+        if self.box is None:
+            return []
+        lines = []
+        present = set(map(id, self.box.messages))
+        for number in range(len(self.view), 0, -1):
+            if id(self.view[number - 1]) not in present:
+                del self.view[number - 1]
+                lines.append(b"%d EXPUNGE" % number)
+        known = set(map(id, self.view))
+        fresh = [m for m in self.box.messages if id(m) not in known]
+        if fresh:
+            self.view += fresh
+            lines.append(b"%d EXISTS" % len(self.view))
+            self.told.update((m.uid, set(m.flags)) for m in fresh)
+        for number, message in enumerate(self.view, 1):
+            if self.told.get(message.uid) != message.flags:
+                self.told[message.uid] = set(message.flags)
+                lines.append(self.fetch_line(number, message, ["UID", "FLAGS"]))
+        return lines
+
+    # Signing in and out
+
+    def do_capability(self, _command):
+        return Reply(["CAPABILITY " + " ".join(self.server.capabilities)])
+
+    def do_noop(self, _command):
+        return Reply()
+
+    do_check = do_noop
+
+    def do_id(self, _command):
+        return Reply(["ID NIL"])
+
+    def do_logout(self, _command):
+        self.box = None
+        return Reply(["BYE until later"])
+
+    def _sign_in(self, user, password):
+        if (user, password) != (self.server.user, self.server.password):
+            raise Refused("NO [AUTHENTICATIONFAILED] no")
+        self.signed_in = True
+        return Reply(tagged=f"OK [CAPABILITY {' '.join(self.server.capabilities)}] welcome")
+
+    def do_login(self, command):
+        return self._sign_in(text_of(command.args[0]), text_of(command.args[1]))
+
+    def do_authenticate(self, command):
+        if command.args[0].upper() != "PLAIN":
+            raise Refused("NO unknown mechanism")
+        initial = command.args[1] if len(command.args) > 1 else None
+        if initial is None:
+            self.write(b"+ \r\n")
+            initial = self.stream.readline().strip()
+        _, user, password = base64.b64decode(initial).decode().split("\0")
+        return self._sign_in(user, password)
+
+    # Mailboxes
+
+    def _mailbox(self, arg, code=""):
+        name = text_of(arg)
+        name = "INBOX" if name.upper() == "INBOX" else name
+        if name not in self.server.mailboxes:
+            raise Refused(f"NO {code or '[NONEXISTENT]'} no such mailbox")
+        return self.server.mailboxes[name]
+
+    def _list(self, command, names):
+        args = command.args
+        pattern = text_of(args[0]) + text_of(args[1])
+        if not text_of(args[1]):
+            return Reply([f'{command.name} (\\Noselect) "/" ""'])
+        regex = re.escape(pattern).replace(r"\*", ".*").replace("%", "[^/]*")
+        found = [self.server.mailboxes[n] for n in sorted(names)
+                 if n in self.server.mailboxes and re.fullmatch(regex, n)]
+        return Reply(f'{command.name} ({" ".join(b.attributes)}) "/" "{b.name}"' for b in found)
+
+    def do_list(self, command):
+        return self._list(command, self.server.mailboxes)
+
+    def do_lsub(self, command):
+        return self._list(command, self.server.subscribed)
+
+    def do_status(self, command):
+        box = self._mailbox(command.args[0])
+        values = {"MESSAGES": len(box.messages), "UIDNEXT": box.uidnext, "RECENT": 0,
+                  "UIDVALIDITY": box.uidvalidity,
+                  "UNSEEN": sum("\\Seen" not in m.flags for m in box.messages)}
+        words = [f"{w.upper()} {values[w.upper()]}" for w in command.args[1] if w.upper() in values]
+        if len(words) < len(command.args[1]):
+            raise Refused("BAD unknown item")
+        return Reply([f'STATUS "{box.name}" ({" ".join(words)})'])
+
+    def do_select(self, command):
+        self.box = None
+        box = self._mailbox(command.args[0])
+        if "\\Noselect" in box.attributes:
+            raise Refused("NO not selectable")
+        self.box, self.read_only = box, command.name == "EXAMINE"
+        self.view = list(box.messages)
+        self.told = {m.uid: set(m.flags) for m in self.view}
+        mode = "READ-ONLY" if self.read_only else "READ-WRITE"
+        return Reply([r"FLAGS (\Answered \Flagged \Deleted \Seen \Draft)",
+                      f"OK [PERMANENTFLAGS ({box.permanent})] these stay",
+                      f"{len(self.view)} EXISTS", "0 RECENT",
+                      f"OK [UIDVALIDITY {box.uidvalidity}] valid",
+                      f"OK [UIDNEXT {box.uidnext}] next"], f"OK [{mode}] selected")
+
+    do_examine = do_select
+
+    def do_unselect(self, _command):
+        self._selected()
+        self.box = None
+        return Reply()
+
+    def do_close(self, _command):
+        if self.server.strict:
+            raise Refused("BAD no CLOSE here")
+        if not self.read_only:
+            self._selected().remove({m.uid for m in self.view if "\\Deleted" in m.flags})
+        self.box = None
+        return Reply()
+
+    def do_create(self, command):
+        name = text_of(command.args[0]).rstrip("/")
+        if name in self.server.mailboxes:
+            raise Refused("NO [ALREADYEXISTS] it is there")
+        self.server.create(name)
+        return Reply()
+
+    def do_delete(self, command):
+        del self.server.mailboxes[self._mailbox(command.args[0]).name]
+        return Reply()
+
+    def do_rename(self, command):
+        boxes = self.server.mailboxes
+        old, new = self._mailbox(command.args[0]).name, text_of(command.args[1])
+        if new in boxes:
+            raise Refused("NO [ALREADYEXISTS] it is there")
+        for name in [n for n in boxes if n == old or n.startswith(old + "/")]:
+            box = boxes.pop(name)
+            box.name = new + name[len(old):]
+            boxes[box.name] = box
+        return Reply()
+
+    def do_subscribe(self, command):
+        self.server.subscribed.add(text_of(command.args[0]))
+        return Reply()
+
+    def do_unsubscribe(self, command):
+        self.server.subscribed.discard(text_of(command.args[0]))
+        return Reply()
+
+    def _room(self, size):
+        limit = self.server.quota_bytes
+        if limit is not None and self.server.used_bytes() + size > limit:
+            raise Refused("NO [OVERQUOTA] no room")
+
+    def do_append(self, command):
+        args = list(command.args)
+        box = self._mailbox(args.pop(0), "[TRYCREATE]")
+        flags = args.pop(0) if isinstance(args[0], list) else []
+        date = date_of(text_of(args.pop(0))) if len(args) > 1 else None
+        if len(args) != 1:
+            raise Refused("BAD one message at a time")
+        self._room(len(args[0]))
+        message = box.add(args[0], map(text_of, flags), date)
+        code = f"[APPENDUID {box.uidvalidity} {message.uid}] " \
+            if "UIDPLUS" in self.server.capabilities else ""
+        return Reply(tagged=f"OK {code}appended")
+
+    # The selected mailbox
+
+    def _selected(self, write=False):
+        if self.box is None:
+            raise Refused("BAD select first")
+        if write and self.read_only:
+            raise Refused("NO read-only")
+        return self.box
+
+    def _chosen(self, command, write=False):
+        """[(number, message)] of the set; the number is this client's."""
+        self._selected(write)
+        by_uid = command.name.startswith("UID ")
+        if not by_uid and self.server.strict:
+            raise Refused("BAD message numbers")
+        largest = (self.view[-1].uid if by_uid else len(self.view)) if self.view else 0
+        wanted = sequence_set(text_of(command.args[0]), largest)
+        present = set(map(id, self.box.messages))
+        return [(n, m) for n, m in enumerate(self.view, 1)
+                if id(m) in present and wanted(m.uid if by_uid else n)]
+
+    def fetch_line(self, number, message, items):
+        parts = []
+        for item in items:
+            found = ITEM.match(item)
+            if found:
+                data = fetch_section(message, found[2], found[3])
+                origin = f"<{found[3].split('.')[0]}>" if found[3] else ""
+                head = f"BODY[{found[2]}]{origin} ".encode()
+                parts.append(head + (b"NIL" if data is None else b"{%d}\r\n" % len(data) + data))
+                continue
+            value = {"UID": str(message.uid), "FLAGS": f"({' '.join(sorted(message.flags))})",
+                     "INTERNALDATE": f'"{date_text(message.date)}"',
+                     "RFC822.SIZE": str(message.size)}.get(item)
+            if value is None:
+                raise Refused(f"BAD unknown item {item}")
+            parts.append(f"{item} {value}".encode())
+        return b"%d FETCH (%s)" % (number, b" ".join(parts))
+
+    def do_fetch(self, command):
+        items = command.args[1]
+        items = _items(items if isinstance(items, list) else command.args[1:])
+        if command.name.startswith("UID ") and "UID" not in items:
+            items.insert(0, "UID")
+        reply = Reply()
+        for number, message in self._chosen(command):
+            if any(i.upper().startswith("BODY[") for i in items) and not self.read_only:
+                message.flags.add("\\Seen")
+            if "FLAGS" in items:
+                self.told[message.uid] = set(message.flags)
+            reply.untagged.append(self.fetch_line(number, message, items))
+        return reply
+
+    do_uid_fetch = do_fetch
+
+    def do_store(self, command):
+        how = text_of(command.args[1]).upper()
+        found = re.fullmatch(r"([+-]?)FLAGS(\.SILENT)?", how)
+        flags = command.args[2] if isinstance(command.args[2], list) else command.args[2:]
+        flags = set(map(text_of, flags))
+        if not found or self.server.strict and not found[1]:
+            raise Refused("BAD strange STORE")
+        reply = Reply()
+        for number, message in self._chosen(command, write=True):
+            kept = message.flags if found[1] else set()
+            message.flags = kept - flags if found[1] == "-" else kept | flags
+            self.told[message.uid] = set(message.flags)
+            if not found[2]:
+                items = ["UID", "FLAGS"] if command.name.startswith("UID") else ["FLAGS"]
+                reply.untagged.append(self.fetch_line(number, message, items))
+        return reply
+
+    do_uid_store = do_store
+
+    def do_search(self, command):
+        self._selected()
+        by_uid = command.name.startswith("UID ")
+        if not by_uid and self.server.strict:
+            raise Refused("BAD message numbers")
+        keys = command.args
+        if text_of(keys[0]).upper() == "CHARSET":
+            keys = keys[2:]
+        largest = (len(self.view), self.view[-1].uid if self.view else 0)
+        hits = [m.uid if by_uid else n for n, m in enumerate(self.view, 1)
+                if matches(keys, m, n, largest)]
+        return Reply([" ".join(["SEARCH", *map(str, hits)])])
+
+    do_uid_search = do_search
+
+    def _copy(self, command, write=False):
+        """(sources, the COPYUID code or "")."""
+        chosen = [m for _, m in self._chosen(command, write)]
+        target = self._mailbox(command.args[1], "[TRYCREATE]")
+        self._room(sum(len(m.data) for m in chosen) if not write else 0)
+        copies = [target.add(m.data, m.flags, m.date) for m in chosen]
+        if not copies or "UIDPLUS" not in self.server.capabilities:
+            return chosen, ""
+        return chosen, f"[COPYUID {target.uidvalidity} {set_text(m.uid for m in chosen)} " \
+                       f"{set_text(m.uid for m in copies)}] "
+
+    def do_copy(self, command):
+        return Reply(tagged=f"OK {self._copy(command)[1]}copied")
+
+    do_uid_copy = do_copy
+
+    def do_move(self, command):
+        chosen, code = self._copy(command, write=True)
+        self.box.remove({m.uid for m in chosen})
+        return Reply([f"OK {code}moved"] if code else [])
+
+    do_uid_move = do_move
+
+    def do_expunge(self, command):
+        box = self._selected(write=True)
+        chosen = [m for _, m in self._chosen(command)] if command.name == "UID EXPUNGE" \
+            else self.view
+        box.remove({m.uid for m in chosen if "\\Deleted" in m.flags})
+        return Reply()
+
+    do_uid_expunge = do_expunge
+
+    def do_idle(self, _command):
+        """Tells the news until DONE; other sessions go on meanwhile."""
+        self._selected()
+        self.write(b"+ idling\r\n")
+        done = b""
+        while not done.endswith(b"\n"):
+            self.write(b"".join(b"* " + line + b"\r\n" for line in self.news()))
+            self.server.lock.wait(0.05)
+            if select.select([self.socket], [], [], 0.01)[0]:
+                piece = self.socket.recv(64)
+                if not piece:
+                    raise Cut()
+                done += piece
+        return Reply(tagged="OK idled" if done.strip().upper() == b"DONE" else "BAD DONE expected")
+
+
+def _items(items):
+    """Upper-case item names; "BODY.PEEK[HEADER.FIELDS (A B)]" is one atom already."""
+    return [i if ITEM.match(i) else i.upper() for i in map(text_of, items)]
