@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "imap_text.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -154,7 +153,8 @@ static int64_t local_seconds(int64_t seconds, int *zone_min)
 	int64_t high = days_from_civil(YEAR_MAX + 1, 1, 1) * DAY_SECONDS - 1;
 
 	*zone_min = (int)clamp(*zone_min, -ZONE_MAX_MIN, ZONE_MAX_MIN);
-	return clamp(clamp(seconds, low, high) + *zone_min * 60, low, high);
+	seconds = clamp(seconds, low - DAY_SECONDS, high + DAY_SECONDS);
+	return clamp(seconds + *zone_min * 60, low, high);
 }
 
 static void split_day(int64_t local, int *year, int *month, int *day, int *time)
@@ -169,15 +169,53 @@ static void split_day(int64_t local, int *year, int *month, int *day, int *time)
 	*time = (int)rest;
 }
 
+static char *put_text(char *out, const char *s)
+{
+	while (*s != '\0')
+		*out++ = *s++;
+	*out = '\0';
+	return out;
+}
+
+/* The last `width` digits of `n`. */
+static char *put_digits(char *out, int n, int width)
+{
+	for (int i = width - 1; i >= 0; i--, n /= 10)
+		out[i] = (char)('0' + n % 10);
+	out[width] = '\0';
+	return out + width;
+}
+
+static char *put_day(char *out, int day, int month, int year)
+{
+	out = put_digits(out, day, day < 10 ? 1 : 2);
+	out = put_text(out, "-");
+	out = put_text(out, month_names[month - 1]);
+	out = put_text(out, "-");
+	return put_digits(out, year, 4);
+}
+
+static char *put_time(char *out, int time)
+{
+	out = put_digits(out, time / 3600, 2);
+	out = put_text(out, ":");
+	out = put_digits(out, time / 60 % 60, 2);
+	out = put_text(out, ":");
+	return put_digits(out, time % 60, 2);
+}
+
 void imap_date_format(char out[IMAP_DATE_MAX], int64_t seconds, int zone_min)
 {
 	int year, month, day, time, zone;
 
 	split_day(local_seconds(seconds, &zone_min), &year, &month, &day, &time);
 	zone = zone_min < 0 ? -zone_min : zone_min;
-	snprintf(out, IMAP_DATE_MAX, "%2d-%s-%04d %02d:%02d:%02d %c%02d%02d", day,
-	         month_names[month - 1], year, time / 3600, time / 60 % 60, time % 60,
-	         zone_min < 0 ? '-' : '+', zone / 60, zone % 60);
+	out = put_text(out, day < 10 ? " " : "");
+	out = put_day(out, day, month, year);
+	out = put_text(out, " ");
+	out = put_time(out, time);
+	out = put_text(out, zone_min < 0 ? " -" : " +");
+	put_digits(out, zone / 60 * 100 + zone % 60, 4);
 }
 
 void imap_day_format(char out[IMAP_DATE_MAX], int64_t seconds, int zone_min)
@@ -185,7 +223,7 @@ void imap_day_format(char out[IMAP_DATE_MAX], int64_t seconds, int zone_min)
 	int year, month, day, time;
 
 	split_day(local_seconds(seconds, &zone_min), &year, &month, &day, &time);
-	snprintf(out, IMAP_DATE_MAX, "%d-%s-%04d", day, month_names[month - 1], year);
+	put_day(out, day, month, year);
 }
 
 bool imap_atom_char(char c)
