@@ -109,7 +109,7 @@ void imap_session_set_handler(struct imap_session *s, struct imap_handler h);
  * Queues a command behind those already queued and takes it over (*cmd becomes
  * NULL).  `done` is called exactly once, also when the link dies.  Nothing is
  * waited for.  ERR_INVAL: unsendable argument; ERR_OFFLINE: session is CLOSED
- * (`done` is not called in either case).
+ * (`done` is not called in either case, and the command is freed).
  */
 int imap_session_send(struct imap_session *s, struct imap_cmd **cmd, imap_done_fn done, void *ctx);
 
@@ -120,12 +120,15 @@ size_t imap_session_outstanding(const struct imap_session *s);
  * Sends and receives until at most `leave` commands are outstanding.  Received
  * data always goes before more is sent (R113).  0; ERR_TIMEOUT: the server was
  * silent for timeout_ms (the session is then CLOSED); ERR_OFFLINE, ERR_PROTO,
- * ERR_LIMIT: the link is lost; ERR_CANCELED: interrupted, session intact.
+ * ERR_LIMIT, ERR_BUSY (BYE): the link is lost; ERR_CANCELED: interrupted, session
+ * intact.  Handles what has come even when there is nothing to wait for.
  */
 int imap_session_run(struct imap_session *s, size_t leave);
 
 /* Sends one command and runs until it has ended.  Returns its error; the tagged
- * reply is copied to *resp if not NULL (release it).  */
+ * reply is copied to *resp if not NULL (release it; empty when none came).  ERR_CANCELED:
+ * interrupted; its reply, when it comes, is dropped.  Only when its literal's reader had
+ * more to give is the session CLOSED then. */
 int imap_session_exec(struct imap_session *s, struct imap_cmd **cmd, struct imap_resp *resp,
                       struct err_reason *why);
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef IMAP_CONN_PRIV_H
+#define IMAP_CONN_PRIV_H
+
+#include <openssl/ssl.h>
+#include <stdatomic.h>
+
+#include "imap_conn.h"
+
+struct imap_conn {
+	int fd;
+	int wake_fd;
+	int cancel_fd;
+	atomic_bool woken;
+	bool cut;            /* link is over; fd stays open until freed */
+	bool read_needs_out; /* TLS must write before it can read on */
+	bool write_needs_in; /* and the other way round */
+	bool drained;        /* the last read found nothing more */
+	char *host;
+	char *cafile;
+	SSL_CTX *ctx;
+	SSL *ssl;
+	BIO_METHOD *method;
+	char problem[ERR_REASON_MAX];
+};
+
+/* The part of an open that looks up and connects: a connected socket, or an error. */
+int imap_conn_dial(const struct imap_conn_options *opt, int64_t deadline_ms,
+                   struct err_reason *why);
+
+/* The TLS half of read and write, and of freeing. */
+int64_t imap_conn_tls_read(struct imap_conn *c, void *dst, size_t cap);
+int64_t imap_conn_tls_write(struct imap_conn *c, const void *src, size_t len);
+void imap_conn_tls_free(struct imap_conn *c);
+
+/* Notes why the link is over; returns ERR_OFFLINE. */
+int imap_conn_lost(struct imap_conn *c, const char *why);
+
+#endif
