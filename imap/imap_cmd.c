@@ -129,8 +129,8 @@ enum form { FORM_ATOM, FORM_QUOTED, FORM_LITERAL, FORM_NONE };
  * not hold (control characters, 8-bit bytes) becomes a literal; NUL can be sent by neither. */
 static enum form form_of(const char *s, size_t len)
 {
-	enum form form = len == 0 || (len == 3 && strncasecmp(s, "NIL", 3) == 0) ? FORM_QUOTED :
-	                                                                           FORM_ATOM;
+	enum form form = len == 0 || (len == 3 && strncasecmp(s, "NIL", 3) == 0) ? FORM_QUOTED
+	                                                                         : FORM_ATOM;
 
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)s[i];
@@ -235,8 +235,9 @@ void imap_cmd_uids(struct imap_cmd *cmd, const uint32_t *uids, size_t count)
 	if (count == 0 || uids[0] == 0)
 		fail(cmd, ERR_INVAL);
 	for (size_t i = 0, end; i < count; i = end) {
-		for (end = i + 1; end < count && uids[end - 1] != UINT32_MAX &&
-		                  uids[end] == uids[end - 1] + 1; end++)
+		for (end = i + 1;
+		     end < count && uids[end - 1] != UINT32_MAX && uids[end] == uids[end - 1] + 1;
+		     end++)
 			;
 		if (end < count && uids[end] <= uids[end - 1])
 			fail(cmd, ERR_INVAL);

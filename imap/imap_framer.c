@@ -46,6 +46,12 @@ static bool may_hold_literals(const char *line, size_t len)
 	return true;
 }
 
+/* A mark inside a word is none. */
+static bool may_precede_mark(char c)
+{
+	return c != '\0' && strchr(" ()~\"]>", c) != NULL;
+}
+
 /* Looks for a literal's mark at the end of the line [start, end), `end` behind its LF. */
 static bool find_mark(const char *start, const char *end, uint64_t *n)
 {
@@ -59,7 +65,7 @@ static bool find_mark(const char *start, const char *end, uint64_t *n)
 		start = p - MARK_BYTES;
 	for (p--; p > start && *p != '{'; p--)
 		;
-	if (*p != '{' || (p > start && strchr(" ()~\"]>", p[-1]) == NULL))
+	if (*p != '{' || (p > start && !may_precede_mark(p[-1])))
 		return false;
 	return imap_lex_literal_mark(p, end, &data, n) == 1 && data == end;
 }

@@ -5,8 +5,8 @@
 
 #include "err.h"
 
-void imap_lex_init(struct imap_lex *lx, const char *text, size_t len,
-                   const struct imap_limits *lim, bool whole)
+void imap_lex_init(struct imap_lex *lx, const char *text, size_t len, const struct imap_limits *lim,
+                   bool whole)
 {
 	*lx = (struct imap_lex){ .p = text, .end = text + len, .lim = lim, .whole = whole };
 }

@@ -32,8 +32,8 @@ struct imap_lex {
 	bool whole;
 };
 
-void imap_lex_init(struct imap_lex *lx, const char *text, size_t len,
-                   const struct imap_limits *lim, bool whole);
+void imap_lex_init(struct imap_lex *lx, const char *text, size_t len, const struct imap_limits *lim,
+                   bool whole);
 
 /* The next token, spaces before it dropped: 1; 0: more bytes needed, nothing consumed;
  * ERR_PROTO: a quoted string is cut by the line's end, or a literal by the text's. */

@@ -120,7 +120,8 @@ static void parse_untagged(struct imap_parse *p, const char *text)
 		return;
 	}
 	imap_parse_seek(p, text);
-	if (p->tok.type == IMAP_TOK_ATOM && p->tok.len > 0 && *p->tok.s >= '0' && *p->tok.s <= '9') {
+	if (p->tok.type == IMAP_TOK_ATOM && p->tok.len > 0 && *p->tok.s >= '0' &&
+	    *p->tok.s <= '9') {
 		parse_numbered(p);
 		return;
 	}

@@ -63,9 +63,9 @@ enum imap_code {
 	IMAP_CODE_UNSEEN,        /* code_number */
 	IMAP_CODE_HIGHESTMODSEQ, /* code_number */
 	IMAP_CODE_NOMODSEQ,
-	IMAP_CODE_MODIFIED,      /* code_set */
-	IMAP_CODE_APPENDUID,     /* code_number = UIDVALIDITY, code_set = UIDs */
-	IMAP_CODE_COPYUID,       /* code_number, code_set = source, code_set2 = target */
+	IMAP_CODE_MODIFIED,  /* code_set */
+	IMAP_CODE_APPENDUID, /* code_number = UIDVALIDITY, code_set = UIDs */
+	IMAP_CODE_COPYUID,   /* code_number, code_set = source, code_set2 = target */
 	IMAP_CODE_UIDNOTSTICKY,
 	IMAP_CODE_CLOSED,
 	IMAP_CODE_UNAVAILABLE,
@@ -86,7 +86,7 @@ enum imap_code {
 	IMAP_CODE_ALREADYEXISTS,
 	IMAP_CODE_NONEXISTENT,
 	IMAP_CODE_TOOBIG,
-	IMAP_CODE_MAILBOXID,     /* code_text */
+	IMAP_CODE_MAILBOXID, /* code_text */
 	IMAP_CODE_BADCHARSET,
 	IMAP_CODE_UNKNOWN_CTE,
 };
@@ -94,8 +94,8 @@ enum imap_code {
 struct imap_list_item {
 	char *name; /* the wire bytes: the mailbox's identity on this server */
 	size_t name_len;
-	char delimiter;   /* 0: NIL, a flat name */
-	char *attributes; /* canonical wordset, with backslashes: "\HasChildren \Trash" */
+	char delimiter;       /* 0: NIL, a flat name */
+	char *attributes;     /* canonical wordset, with backslashes: "\HasChildren \Trash" */
 	bool subscribed_only; /* came as LSUB */
 };
 
@@ -138,8 +138,8 @@ struct imap_envelope {
 
 /* BODY or BODYSTRUCTURE: a tree; a part without children is a leaf. */
 struct imap_part {
-	char *type, *subtype;   /* as sent; "multipart" for a node with children */
-	char *params;           /* "key=value" pairs separated by '\n', or NULL */
+	char *type, *subtype; /* as sent; "multipart" for a node with children */
+	char *params;         /* "key=value" pairs separated by '\n', or NULL */
 	char *id, *description, *encoding, *disposition;
 	uint64_t size, lines;
 	struct imap_part *children; /* multipart's parts, or message/rfc822's one body */
@@ -163,7 +163,7 @@ struct imap_fetch {
 	bool has_flags, has_size, has_date, has_modseq, has_envelope, has_structure;
 	char *flags; /* canonical wordset with backslashes; \Recent is left out */
 	uint64_t size;
-	int64_t date; /* INTERNALDATE, seconds since 1970 */
+	int64_t date;      /* INTERNALDATE, seconds since 1970 */
 	int date_zone_min; /* its zone, minutes east */
 	uint64_t modseq;
 	struct imap_envelope *envelope;
@@ -204,7 +204,7 @@ struct imap_resp {
 	char *text;       /* human text, never NULL for CONT TAGGED COND */
 	char *caps;       /* wordset, upper case; CAPABILITY, ENABLED or [CAPABILITY] */
 	uint32_t number;
-	char *flags;      /* wordset */
+	char *flags; /* wordset */
 	struct imap_list_item list;
 	struct imap_status status;
 	struct imap_search search;
@@ -258,8 +258,8 @@ void imap_resp_release(struct imap_resp *r);
  */
 struct imap_framer {
 	struct imap_limits lim;
-	size_t scanned;      /* bytes of the current response already looked at */
-	uint64_t skip;       /* bytes of an over-long literal still to be dropped */
+	size_t scanned; /* bytes of the current response already looked at */
+	uint64_t skip;  /* bytes of an over-long literal still to be dropped */
 	/* the rest is the framer's own */
 	size_t literal_left, line_bytes, line_start;
 	uint64_t kept;

@@ -187,8 +187,8 @@ static const char *take_cond(const char *s, const char *end, enum imap_cond *con
 		const char *word;
 		enum imap_cond cond;
 	} conds[] = {
-		{ "OK", IMAP_COND_OK },   { "NO", IMAP_COND_NO },
-		{ "BAD", IMAP_COND_BAD }, { "BYE", IMAP_COND_BYE },
+		{ "OK", IMAP_COND_OK },           { "NO", IMAP_COND_NO },
+		{ "BAD", IMAP_COND_BAD },         { "BYE", IMAP_COND_BYE },
 		{ "PREAUTH", IMAP_COND_PREAUTH },
 	};
 

@@ -302,10 +302,10 @@ static void fetch_item(struct imap_parse *p, struct imap_fetch *f)
 		}
 	}
 	if (memchr(p->tok.s, '[', p->tok.len) != NULL) {
-		fetch_section(p, f, begins_with(&p->tok, "BODY[") ||
-		                    begins_with(&p->tok, "BODY.PEEK[") ||
-		                    begins_with(&p->tok, "BINARY[") ||
-		                    begins_with(&p->tok, "BINARY.PEEK["));
+		fetch_section(p, f,
+		              begins_with(&p->tok, "BODY[") || begins_with(&p->tok, "BODY.PEEK[") ||
+		                      begins_with(&p->tok, "BINARY[") ||
+		                      begins_with(&p->tok, "BINARY.PEEK["));
 		return;
 	}
 	imap_parse_next(p);

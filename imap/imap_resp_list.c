@@ -83,8 +83,8 @@ static void status_item(struct imap_parse *p, struct imap_status *st)
 	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
 		if (!imap_parse_accept(p, items[i].word))
 			continue;
-		*items[i].has = items[i].small != NULL ? imap_parse_number32(p, items[i].small) :
-		                                         imap_parse_number(p, items[i].big);
+		*items[i].has = items[i].small != NULL ? imap_parse_number32(p, items[i].small)
+		                                       : imap_parse_number(p, items[i].big);
 		if (!*items[i].has)
 			imap_parse_skip(p);
 		return;
@@ -172,8 +172,7 @@ static void take_all(struct imap_parse *p, struct imap_search *s)
 {
 	struct imap_set set = { 0 };
 
-	if (!imap_parse_is_string(p) ||
-	    !imap_parse_set(p, p->tok.s, p->tok.len, false, &set)) {
+	if (!imap_parse_is_string(p) || !imap_parse_set(p, p->tok.s, p->tok.len, false, &set)) {
 		imap_parse_fail(p, ERR_PROTO);
 		return;
 	}
@@ -232,8 +231,7 @@ void imap_parse_vanished(struct imap_parse *p)
 		imap_parse_fail(p, ERR_PROTO);
 }
 
-static void take_namespaces(struct imap_parse *p, struct imap_namespace_item **items,
-                            size_t *count)
+static void take_namespaces(struct imap_parse *p, struct imap_namespace_item **items, size_t *count)
 {
 	if (imap_parse_accept(p, "NIL"))
 		return;
@@ -242,8 +240,8 @@ static void take_namespaces(struct imap_parse *p, struct imap_namespace_item **i
 		return;
 	}
 	while (imap_parse_accept_type(p, IMAP_TOK_OPEN)) {
-		struct imap_namespace_item *more =
-			imap_parse_grow(p, *items, *count, sizeof(*more));
+		struct imap_namespace_item *more = imap_parse_grow(p, *items, *count,
+		                                                   sizeof(*more));
 
 		if (more == NULL)
 			return;

@@ -133,8 +133,8 @@ static bool parse_part(struct imap_parse *p, struct imap_part *part, size_t dept
 
 static struct imap_part *add_child(struct imap_parse *p, struct imap_part *part)
 {
-	struct imap_part *more =
-		imap_parse_grow(p, part->children, part->child_count, sizeof(*more));
+	struct imap_part *more = imap_parse_grow(p, part->children, part->child_count,
+	                                         sizeof(*more));
 
 	if (more == NULL)
 		return NULL;
@@ -175,7 +175,8 @@ static bool parse_message(struct imap_parse *p, struct imap_part *part, size_t d
 static bool is_type(const struct imap_part *part, const char *type, const char *subtype)
 {
 	return strcasecmp(part->type, type) == 0 &&
-	       (subtype == NULL || (part->subtype != NULL && strcasecmp(part->subtype, subtype) == 0));
+	       (subtype == NULL ||
+	        (part->subtype != NULL && strcasecmp(part->subtype, subtype) == 0));
 }
 
 static bool parse_leaf(struct imap_parse *p, struct imap_part *part, size_t depth)

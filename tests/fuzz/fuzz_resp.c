@@ -68,8 +68,7 @@ static void walk(const struct imap_resp *r)
 }
 
 /* Parses from a block of exactly the response's size. */
-static void parse(const char *text, size_t len, const struct imap_limits *lim,
-                  struct outcome *out)
+static void parse(const char *text, size_t len, const struct imap_limits *lim, struct outcome *out)
 {
 	struct imap_resp r = { 0 };
 	char *block = malloc(len);
@@ -139,8 +138,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1)
 		return 0;
 	if ((data[0] & 0x80) != 0)
-		lim = (struct imap_limits){ .line_bytes = 200, .literal_bytes = 30,
-			                    .response_bytes = 50, .depth = 4, .items = 20 };
+		lim = (struct imap_limits){ .line_bytes = 200,
+			                    .literal_bytes = 30,
+			                    .response_bytes = 50,
+			                    .depth = 4,
+			                    .items = 20 };
 	whole = run(data + 1, size - 1, size, &lim);
 	pieces = run(data + 1, size - 1, 1 + (data[0] & 0x7f), &lim);
 	must(whole.responses == pieces.responses && whole.sum == pieces.sum);

@@ -82,7 +82,8 @@ static void check_command(const char *s, size_t len)
 		if (p->kind == IMAP_PIECE_LITERAL)
 			must(p->length == len && memcmp(p->bytes.data, s, len) == 0);
 		else
-			must(p->bytes.data != NULL && memchr(p->bytes.data, '\n', p->bytes.len) == NULL);
+			must(p->bytes.data != NULL &&
+			     memchr(p->bytes.data, '\n', p->bytes.len) == NULL);
 	}
 	imap_cmd_free(&cmd);
 }

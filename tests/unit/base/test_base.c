@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,11 +32,13 @@ static void test_err_texts(void **state)
 
 static void test_err_final(void **state)
 {
-	static const int keep[] = { 0, 1, ERR_IO, ERR_PROTO, ERR_OFFLINE, ERR_AUTH, ERR_CONFLICT,
-		ERR_TIMEOUT, ERR_TLS, ERR_NOSPACE, ERR_BUSY, ERR_CANCELED, ERR_LOCKED, ERR_BLOCKED,
-		-999, INT_MIN };
-	static const int stop[] = { ERR_NOTFOUND, ERR_EXISTS, ERR_PERM, ERR_QUOTA, ERR_REFUSED,
-		ERR_INVAL, ERR_TOOBIG, ERR_NOTEMPTY, ERR_READONLY, ERR_LIMIT, ERR_VERSION };
+	static const int keep[] = { 0,           1,           ERR_IO,       ERR_PROTO,
+		                    ERR_OFFLINE, ERR_AUTH,    ERR_CONFLICT, ERR_TIMEOUT,
+		                    ERR_TLS,     ERR_NOSPACE, ERR_BUSY,     ERR_CANCELED,
+		                    ERR_LOCKED,  ERR_BLOCKED, -999,         INT_MIN };
+	static const int stop[] = { ERR_NOTFOUND, ERR_EXISTS, ERR_PERM,   ERR_QUOTA,
+		                    ERR_REFUSED,  ERR_INVAL,  ERR_TOOBIG, ERR_NOTEMPTY,
+		                    ERR_READONLY, ERR_LIMIT,  ERR_VERSION };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
@@ -157,12 +159,9 @@ static void test_mem(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_err_texts),
-		cmocka_unit_test(test_err_final),
-		cmocka_unit_test(test_err_set),
-		cmocka_unit_test(test_err_set_utf8),
-		cmocka_unit_test(test_log),
-		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_err_texts), cmocka_unit_test(test_err_final),
+		cmocka_unit_test(test_err_set),   cmocka_unit_test(test_err_set_utf8),
+		cmocka_unit_test(test_log),       cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_mem),
 	};
 

@@ -65,12 +65,9 @@ static void test_union_minus(void **state)
 	static const struct {
 		const char *a, *b, *sum, *rest;
 	} rows[] = {
-		{ "a c", "b", "a b c", "a c" },
-		{ "a b c", "B", "a b c", "a c" },
-		{ "Seen", "seen", "Seen", "" },
-		{ NULL, "x", "x", "" },
-		{ "x", NULL, "x", "x" },
-		{ "e d c b a", "d x b", "a b c d e x", "a c e" },
+		{ "a c", "b", "a b c", "a c" }, { "a b c", "B", "a b c", "a c" },
+		{ "Seen", "seen", "Seen", "" }, { NULL, "x", "x", "" },
+		{ "x", NULL, "x", "x" },        { "e d c b a", "d x b", "a b c d e x", "a c e" },
 	};
 
 	(void)state;
@@ -135,12 +132,9 @@ static void test_algebra(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_canon),
-		cmocka_unit_test(test_has),
-		cmocka_unit_test(test_equal),
-		cmocka_unit_test(test_union_minus),
-		cmocka_unit_test(test_count_next),
-		cmocka_unit_test(test_algebra),
+		cmocka_unit_test(test_canon),      cmocka_unit_test(test_has),
+		cmocka_unit_test(test_equal),      cmocka_unit_test(test_union_minus),
+		cmocka_unit_test(test_count_next), cmocka_unit_test(test_algebra),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

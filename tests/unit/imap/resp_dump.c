@@ -9,9 +9,10 @@
 #include "err.h"
 #include "mem.h"
 
-static const char *const kinds[] = { "CONT", "TAGGED", "COND", "CAPABILITY", "ENABLED", "LIST",
-	"STATUS", "SEARCH", "FLAGS", "EXISTS", "RECENT", "EXPUNGE", "VANISHED", "FETCH",
-	"NAMESPACE", "QUOTA", "ID", "UNKNOWN" };
+static const char *const kinds[] = { "CONT",   "TAGGED",  "COND",     "CAPABILITY", "ENABLED",
+	                             "LIST",   "STATUS",  "SEARCH",   "FLAGS",      "EXISTS",
+	                             "RECENT", "EXPUNGE", "VANISHED", "FETCH",      "NAMESPACE",
+	                             "QUOTA",  "ID",      "UNKNOWN" };
 static const char *const conds[] = { "OK", "NO", "BAD", "BYE", "PREAUTH" };
 
 static void put_text(struct buf *b, const char *name, const char *s)
@@ -208,7 +209,8 @@ static void put_kind(struct buf *b, const struct imap_resp *r)
 		put_fetch(b, r);
 		break;
 	case IMAP_RESP_NAMESPACE:
-		put_namespace(b, "personal", r->namespaces->personal, r->namespaces->personal_count);
+		put_namespace(b, "personal", r->namespaces->personal,
+		              r->namespaces->personal_count);
 		put_namespace(b, "other", r->namespaces->other, r->namespaces->other_count);
 		put_namespace(b, "shared", r->namespaces->shared, r->namespaces->shared_count);
 		break;
@@ -242,10 +244,10 @@ char *resp_parse_dump(const char *text, size_t len, const struct imap_limits *li
 	e = imap_resp_parse(block, len, lim, &r);
 	free(block);
 	if (e < 0)
-		return mem_strdup(r.number != 4711 ? "TOUCHED" :
-		                  e == ERR_PROTO   ? "PROTO" :
-		                  e == ERR_LIMIT   ? "LIMIT" :
-		                                     "ODD");
+		return mem_strdup(r.number != 4711 ? "TOUCHED"
+		                  : e == ERR_PROTO ? "PROTO"
+		                  : e == ERR_LIMIT ? "LIMIT"
+		                                   : "ODD");
 	dump = resp_dump(&r);
 	imap_resp_release(&r);
 	return dump;

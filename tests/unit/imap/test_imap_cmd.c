@@ -213,9 +213,12 @@ static void test_append_shape(void **state)
 /* A secret goes out in whatever form it needs and is never shown. */
 static void test_secret(void **state)
 {
-	static const char *const secrets[] = { "hunter2", "pass word\"x", "caf\xc3\xa9-hunter", "" };
-	static const char *const wires[] = { "LOGIN me [hunter2] x", "LOGIN me [\"pass word\\\"x\"] x",
-		"LOGIN me {12}[caf\xc3\xa9-hunter] x", "LOGIN me [\"\"] x" };
+	static const char *const secrets[] = { "hunter2", "pass word\"x", "caf\xc3\xa9-hunter",
+		                               "" };
+	static const char *const wires[] = { "LOGIN me [hunter2] x",
+		                             "LOGIN me [\"pass word\\\"x\"] x",
+		                             "LOGIN me {12}[caf\xc3\xa9-hunter] x",
+		                             "LOGIN me [\"\"] x" };
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
@@ -243,14 +246,10 @@ static void test_free_null(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_astring),
-		cmocka_unit_test(test_unsendable),
-		cmocka_unit_test(test_line_ceiling),
-		cmocka_unit_test(test_sets),
-		cmocka_unit_test(test_flags_dates),
-		cmocka_unit_test(test_append_shape),
-		cmocka_unit_test(test_secret),
-		cmocka_unit_test(test_free_null),
+		cmocka_unit_test(test_astring),      cmocka_unit_test(test_unsendable),
+		cmocka_unit_test(test_line_ceiling), cmocka_unit_test(test_sets),
+		cmocka_unit_test(test_flags_dates),  cmocka_unit_test(test_append_shape),
+		cmocka_unit_test(test_secret),       cmocka_unit_test(test_free_null),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,8 +19,9 @@ struct row {
 	size_t used;
 };
 
-static const struct imap_limits limits = { .line_bytes = 100, .literal_bytes = 10,
-	                                   .response_bytes = 12, .depth = 9, .items = 9 };
+static const struct imap_limits limits = {
+	.line_bytes = 100, .literal_bytes = 10, .response_bytes = 12, .depth = 9, .items = 9
+};
 
 /* The first token of in[0..n), from a block of exactly that size. */
 static int lex_prefix(const char *in, size_t n, bool whole, struct imap_tok *tok, size_t *used,

@@ -70,11 +70,21 @@ static void test_utf7_cuts(void **state)
 
 static void test_utf7_invalid(void **state)
 {
-	static const char *const wire[] = { "&", "a&AOk", "&AOk", "&A-", "&AO-", "&AOl-", "&AGE-",
-		"&AOk-&AOk-", "&2D0-", "&3AA-", "&3ADYPQ-", "\xc3\xa9", "a\n", "&AA A-", "&/-", "&AAA-",
-		"\x7f", "&ACY-", "&U/BTFw-", "bad&utf7" };
-	static const char *const text[] = { "\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80",
-		"\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "a\xff", "\xc3(", "\xf0\x80\x80\x80" };
+	static const char *const wire[] = { "&",     "a&AOk",  "&AOk",     "&A-",
+		                            "&AO-",  "&AOl-",  "&AGE-",    "&AOk-&AOk-",
+		                            "&2D0-", "&3AA-",  "&3ADYPQ-", "\xc3\xa9",
+		                            "a\n",   "&AA A-", "&/-",      "&AAA-",
+		                            "\x7f",  "&ACY-",  "&U/BTFw-", "bad&utf7" };
+	static const char *const text[] = { "\x80",
+		                            "\xc3",
+		                            "\xc0\xaf",
+		                            "\xe0\x80\xaf",
+		                            "\xed\xa0\x80",
+		                            "\xf4\x90\x80\x80",
+		                            "\xf8\x88\x80\x80\x80",
+		                            "a\xff",
+		                            "\xc3(",
+		                            "\xf0\x80\x80\x80" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wire) / sizeof(wire[0]); i++)
@@ -168,15 +178,25 @@ static void test_dates(void **state)
 
 static void test_dates_invalid(void **state)
 {
-	static const char *const rows[] = { "", "31-Feb-2020 00:00:00 +0000",
-		"29-Feb-2100 00:00:00 +0000", "29-Feb-2023 00:00:00 +0000",
-		" 0-Jan-2020 00:00:00 +0000", "32-Jan-2020 00:00:00 +0000",
-		" 1-Foo-2020 00:00:00 +0000", " 1-Jan-20 00:00:00 +0000",
-		" 1-Jan-2020 24:00:00 +0000", " 1-Jan-2020 00:60:00 +0000",
-		" 1-Jan-2020 00:00:61 +0000", " 1-Jan-2020 00:00:00 +2400",
-		" 1-Jan-2020 00:00:00 +0060", " 1-Jan-2020 00:00:00 0000",
-		" 1-Jan-2020 00:00:00 +0000x", " 1-Jan-2020 00:00 +0000", "-1-Jan-2020 00:00:00 +0000",
-		" 11-Jan-2020 00:00:00 +0000", " 1-Jan-2020 00:00:00 GMT" };
+	static const char *const rows[] = { "",
+		                            "31-Feb-2020 00:00:00 +0000",
+		                            "29-Feb-2100 00:00:00 +0000",
+		                            "29-Feb-2023 00:00:00 +0000",
+		                            " 0-Jan-2020 00:00:00 +0000",
+		                            "32-Jan-2020 00:00:00 +0000",
+		                            " 1-Foo-2020 00:00:00 +0000",
+		                            " 1-Jan-20 00:00:00 +0000",
+		                            " 1-Jan-2020 24:00:00 +0000",
+		                            " 1-Jan-2020 00:60:00 +0000",
+		                            " 1-Jan-2020 00:00:61 +0000",
+		                            " 1-Jan-2020 00:00:00 +2400",
+		                            " 1-Jan-2020 00:00:00 +0060",
+		                            " 1-Jan-2020 00:00:00 0000",
+		                            " 1-Jan-2020 00:00:00 +0000x",
+		                            " 1-Jan-2020 00:00 +0000",
+		                            "-1-Jan-2020 00:00:00 +0000",
+		                            " 11-Jan-2020 00:00:00 +0000",
+		                            " 1-Jan-2020 00:00:00 GMT" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -238,8 +258,10 @@ static void test_day(void **state)
 static void test_flags(void **state)
 {
 	static const char *const good[] = { "\\Seen", "\\Foo", "$Work", "a", "NonJunk", "a+b:c" };
-	static const char *const bad[] = { "", "\\", "\\*", "*", "\\recent", "a b", "a(b", "a)b", "a{b",
-		"a%b", "a\"b", "a\\b", "\\\\Seen", "bad]flag", "caf\xc3\xa9", "a\tb", "a\x7f" };
+	static const char *const bad[] = { "",     "\\",   "\\*",      "*",        "\\recent",
+		                           "a b",  "a(b",  "a)b",      "a{b",      "a%b",
+		                           "a\"b", "a\\b", "\\\\Seen", "bad]flag", "caf\xc3\xa9",
+		                           "a\tb", "a\x7f" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
@@ -274,16 +296,11 @@ static void test_digest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_utf7),
-		cmocka_unit_test(test_utf7_cuts),
-		cmocka_unit_test(test_utf7_invalid),
-		cmocka_unit_test(test_utf7_all),
-		cmocka_unit_test(test_dates),
-		cmocka_unit_test(test_dates_invalid),
-		cmocka_unit_test(test_dates_extreme),
-		cmocka_unit_test(test_dates_all),
-		cmocka_unit_test(test_day),
-		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_utf7),          cmocka_unit_test(test_utf7_cuts),
+		cmocka_unit_test(test_utf7_invalid),  cmocka_unit_test(test_utf7_all),
+		cmocka_unit_test(test_dates),         cmocka_unit_test(test_dates_invalid),
+		cmocka_unit_test(test_dates_extreme), cmocka_unit_test(test_dates_all),
+		cmocka_unit_test(test_day),           cmocka_unit_test(test_flags),
 		cmocka_unit_test(test_digest),
 	};
 
