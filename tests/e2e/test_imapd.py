@@ -217,3 +217,41 @@ def test_script_not_finished():
     with pytest.raises(AssertionError, match="step 1"):
         script.finish()
     assert time.monotonic() - began < 15
+
+
+def lines_of(client, command):
+    """The untagged lines of a raw command, and the tagged one."""
+    client.send(b"z " + command + b"\r\n")
+    lines = []
+    while not lines or not lines[-1].startswith(b"z "):
+        lines.append(client.readline().rstrip(b"\r\n"))
+    return lines[:-1], lines[-1]
+
+
+def test_modseq():
+    """CONDSTORE and QRESYNC as RFC 7162 has them."""
+    with Imapd(["INBOX"], ["UIDPLUS", "ENABLE", "CONDSTORE", "QRESYNC"]) as server:
+        for _ in range(3):
+            server.append("INBOX", MAIL)
+        client = connect(server)
+        assert lines_of(client, b"SELECT INBOX (QRESYNC (1000 1))")[1].startswith(b"z BAD")
+        assert lines_of(client, b"ENABLE QRESYNC")[0] == [b"* ENABLED QRESYNC"]
+        assert b"* OK [HIGHESTMODSEQ 4] highest" in lines_of(client, b"SELECT INBOX")[0]
+        server.flag("INBOX", 2, ["\\Seen"])
+        server.remove("INBOX", 1)
+        assert lines_of(client, b"NOOP")[0] == \
+            [b"* VANISHED 1", b"* 1 FETCH (UID 2 FLAGS (\\Seen) MODSEQ (5))"]
+        assert lines_of(client, b"UID FETCH 1:3 (FLAGS) (CHANGEDSINCE 4 VANISHED)")[0] == \
+            [b"* VANISHED (EARLIER) 1", b"* 1 FETCH (UID 2 FLAGS (\\Seen) MODSEQ (5))"]
+        lines = lines_of(client, b"SELECT INBOX (QRESYNC (1000 4 1:3))")[0]
+        assert lines[0].startswith(b"* OK [CLOSED]")
+        assert lines[-2:] == [b"* VANISHED (EARLIER) 1",
+                              b"* 1 FETCH (UID 2 FLAGS (\\Seen) MODSEQ (5))"]
+        assert lines_of(client, b"UID STORE 3 +FLAGS.SILENT (\\Deleted)")[0] == \
+            [b"* 2 FETCH (UID 3 MODSEQ (7))"]
+        assert lines_of(client, b"UID EXPUNGE 3") == \
+            ([b"* VANISHED 3"], b"z OK [HIGHESTMODSEQ 8] expunged")
+        assert b"HIGHESTMODSEQ 8" in lines_of(client, b"STATUS INBOX (HIGHESTMODSEQ)")[0][0]
+        server.mailboxes["INBOX"].highestmodseq = None
+        assert b"* OK [NOMODSEQ] none here" in lines_of(client, b"SELECT INBOX")[0]
+        assert lines_of(client, b"UID FETCH 2 (FLAGS) (CHANGEDSINCE 1)")[1].startswith(b"z BAD")

@@ -8,7 +8,7 @@
 A lie is called in place of each command that matches, with the session, the Command and
 proceed(), which carries the command out and returns its honest Reply to be changed and returned.
 A message's `size` and `body` may differ from its data.  Only what `capabilities` names is offered
-(of UIDPLUS MOVE UNSELECT IDLE LITERAL+); a command that is not answers BAD, as do commands with
+(of UIDPLUS MOVE UNSELECT IDLE LITERAL+ ENABLE CONDSTORE QRESYNC); a command that is not answers BAD, as do commands with
 message numbers and CLOSE where `strict` is set, since a client of ours never sends them.
 """
 
@@ -25,6 +25,7 @@ from .imapd_session import Session
 class Message:
     def __init__(self, uid, data, flags, date):
         self.uid, self.data, self.flags, self.date = uid, data, set(flags), date
+        self.modseq = 1
         self.size = len(data)  # RFC822.SIZE
         self.body = data       # what FETCH gives; None: NIL
 
@@ -33,6 +34,8 @@ class Mailbox:
     def __init__(self, name, uidvalidity):
         self.name, self.uidvalidity, self.uidnext = name, uidvalidity, 1
         self.messages = []
+        self.expunged = []      # (mod-sequence, UID)
+        self.highestmodseq = 1  # None: the mailbox has none
         self.attributes = []
         self.permanent = r"\Answered \Flagged \Deleted \Seen \Draft \*"
 
@@ -40,9 +43,23 @@ class Mailbox:
         message = Message(self.uidnext, data, flags, date or time.time())
         self.uidnext += 1
         self.messages.append(message)
+        self.touch(message)
         return message
 
+    def _next_modseq(self):
+        if self.highestmodseq is not None:
+            self.highestmodseq += 1
+        return self.highestmodseq
+
+    def touch(self, message):
+        """The message has changed."""
+        message.modseq = self._next_modseq()
+
     def remove(self, uids):
+        gone = [m.uid for m in self.messages if m.uid in uids]
+        if gone:
+            modseq = self._next_modseq()
+            self.expunged += [(modseq, uid) for uid in gone]
         self.messages = [m for m in self.messages if m.uid not in uids]
 
     def by_uid(self, uid):
@@ -118,6 +135,15 @@ class Imapd:
     def remove(self, name, *uids):
         with self.lock:
             self.mailboxes[name].remove(uids)
+            self.lock.notify_all()
+
+    def flag(self, name, uid, add=(), remove=()):
+        """Another client changes flags."""
+        with self.lock:
+            box = self.mailboxes[name]
+            message = box.by_uid(uid)
+            message.flags = (message.flags | set(add)) - set(remove)
+            box.touch(message)
             self.lock.notify_all()
 
     def new_uidvalidity(self, name):

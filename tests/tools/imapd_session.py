@@ -6,14 +6,16 @@ import re
 import select
 import socket
 
+from .imapd_modseq import Modseq
 from .imapd_parse import (Cut, Refused, Reply, Syntax, date_of, date_text, fetch_section, matches, read_command,
                           sequence_set, set_text, text_of)
 
 ITEM = re.compile(r"(BODY|BODY\.PEEK)\[(.*)\](?:<(\d+\.\d+)>)?$", re.I)
 
 
-class Session:
+class Session(Modseq):
     def __init__(self, server, connection, number):
+        super().__init__()
         self.server, self.socket, self.number = server, connection, number
         self.stream = connection.makefile("rb")
         self.signed_in = False
@@ -80,7 +82,7 @@ class Session:
         name = command.name.lower().replace(" ", "_")
         handler = getattr(self, "do_" + name, None)
         needs = {"do_move": "MOVE", "do_uid_move": "MOVE", "do_uid_expunge": "UIDPLUS",
-                 "do_unselect": "UNSELECT", "do_idle": "IDLE"}.get("do_" + name)
+                 "do_unselect": "UNSELECT", "do_idle": "IDLE", "do_enable": "ENABLE"}.get("do_" + name)
         try:
             if handler is None or needs and needs not in self.server.capabilities:
                 raise Refused(f"BAD unknown command {command.name}")
@@ -109,10 +111,11 @@ class Session:
             return []
         lines = []
         present = set(map(id, self.box.messages))
+        gone = []
         for number in range(len(self.view), 0, -1):
             if id(self.view[number - 1]) not in present:
-                del self.view[number - 1]
-                lines.append(b"%d EXPUNGE" % number)
+                gone.append((number, self.view.pop(number - 1).uid))
+        lines += self.gone_lines(gone)
         known = set(map(id, self.view))
         fresh = [m for m in self.box.messages if id(m) not in known]
         if fresh:
@@ -122,7 +125,7 @@ class Session:
         for number, message in enumerate(self.view, 1):
             if self.told.get(message.uid) != message.flags:
                 self.told[message.uid] = set(message.flags)
-                lines.append(self.fetch_line(number, message, ["UID", "FLAGS"]))
+                lines.append(self.fetch_line(number, message, self.news_items()))
         return lines
 
     # Signing in and out
@@ -192,11 +195,14 @@ class Session:
                   "UIDVALIDITY": box.uidvalidity,
                   "UNSEEN": sum("\\Seen" not in m.flags for m in box.messages)}
         words = [f"{w.upper()} {values[w.upper()]}" for w in command.args[1] if w.upper() in values]
+        if "HIGHESTMODSEQ" in map(str.upper, command.args[1]):
+            words.append(f"HIGHESTMODSEQ {self.modseq_of(box) or 0}")
         if len(words) < len(command.args[1]):
             raise Refused("BAD unknown item")
         return Reply([f'STATUS "{box.name}" ({" ".join(words)})'])
 
     def do_select(self, command):
+        closed = ["OK [CLOSED] the other one"] if self.box and self.qresync else []
         self.box = None
         box = self._mailbox(command.args[0])
         if "\\Noselect" in box.attributes:
@@ -205,11 +211,16 @@ class Session:
         self.view = list(box.messages)
         self.told = {m.uid: set(m.flags) for m in self.view}
         mode = "READ-ONLY" if self.read_only else "READ-WRITE"
-        return Reply([r"FLAGS (\Answered \Flagged \Deleted \Seen \Draft)",
+        try:
+            changes = self.select_modseq(command.args[1] if len(command.args) > 1 else [])
+        except Refused:
+            self.box = None
+            raise
+        return Reply([*closed, r"FLAGS (\Answered \Flagged \Deleted \Seen \Draft)",
                       f"OK [PERMANENTFLAGS ({box.permanent})] these stay",
                       f"{len(self.view)} EXISTS", "0 RECENT",
                       f"OK [UIDVALIDITY {box.uidvalidity}] valid",
-                      f"OK [UIDNEXT {box.uidnext}] next"], f"OK [{mode}] selected")
+                      f"OK [UIDNEXT {box.uidnext}] next", *changes], f"OK [{mode}] selected")
 
     do_examine = do_select
 
@@ -308,6 +319,8 @@ class Session:
             value = {"UID": str(message.uid), "FLAGS": f"({' '.join(sorted(message.flags))})",
                      "INTERNALDATE": f'"{date_text(message.date)}"',
                      "RFC822.SIZE": str(message.size)}.get(item)
+            if item == "MODSEQ":
+                value = f"({message.modseq or 1})"
             if value is None:
                 raise Refused(f"BAD unknown item {item}")
             parts.append(f"{item} {value}".encode())
@@ -319,7 +332,11 @@ class Session:
         if command.name.startswith("UID ") and "UID" not in items:
             items.insert(0, "UID")
         reply = Reply()
+        changed, vanished = self.fetch_modifiers(command, items)
+        reply.untagged += vanished
         for number, message in self._chosen(command):
+            if not changed(message):
+                continue
             if any(i.upper().startswith("BODY[") for i in items) and not self.read_only:
                 message.flags.add("\\Seen")
             if "FLAGS" in items:
@@ -339,10 +356,15 @@ class Session:
         reply = Reply()
         for number, message in self._chosen(command, write=True):
             kept = message.flags if found[1] else set()
-            message.flags = kept - flags if found[1] == "-" else kept | flags
+            wanted = kept - flags if found[1] == "-" else kept | flags
+            if wanted != message.flags:
+                message.flags = wanted
+                self.box.touch(message)
             self.told[message.uid] = set(message.flags)
-            if not found[2]:
-                items = ["UID", "FLAGS"] if command.name.startswith("UID") else ["FLAGS"]
+            items = [] if found[2] else ["FLAGS"]
+            items += ["MODSEQ"] if self.condstore else []
+            if items:
+                items = ["UID", *items] if command.name.startswith("UID") else items
                 reply.untagged.append(self.fetch_line(number, message, items))
         return reply
 
@@ -391,7 +413,7 @@ class Session:
         chosen = [m for _, m in self._chosen(command)] if command.name == "UID EXPUNGE" \
             else self.view
         box.remove({m.uid for m in chosen if "\\Deleted" in m.flags})
-        return Reply()
+        return Reply(tagged=f"OK {self.modseq_code()}expunged")
 
     do_uid_expunge = do_expunge
 

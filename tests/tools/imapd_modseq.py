@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""CONDSTORE and QRESYNC (RFC 7162) of the server in memory, where it is told to offer them."""
+
+from .imapd_parse import Refused, Reply, sequence_set, set_text, text_of
+
+
+class Modseq:
+    """What a session knows of mod-sequences; the session has .server."""
+
+    def __init__(self):
+        self.condstore = False
+        self.qresync = False
+        self.box = None
+        self.view = []
+
+    def _offers(self, word):
+        return word in self.server.capabilities
+
+    def do_enable(self, command):
+        if self.box is not None:
+            raise Refused("BAD too late")
+        words = [w for w in map(str.upper, command.args) if self._offers(w)]
+        self.qresync = self.qresync or "QRESYNC" in words
+        self.condstore = self.condstore or bool({"CONDSTORE", "QRESYNC"} & set(words))
+        return Reply([" ".join(["ENABLED", *words])])
+
+    def modseq_of(self, box):
+        return box.highestmodseq if self._offers("CONDSTORE") or self._offers("QRESYNC") else None
+
+    def modseq_code(self):
+        """For the tagged OK of EXPUNGE."""
+        return f"[HIGHESTMODSEQ {self.box.highestmodseq}] " \
+            if self.qresync and self.box.highestmodseq else ""
+
+    def news_items(self):
+        return ["UID", "FLAGS", "MODSEQ"] if self.condstore else ["UID", "FLAGS"]
+
+    def gone_lines(self, gone):
+        """[(number, UID)], highest number first, as VANISHED or EXPUNGE."""
+        if self.qresync and gone:
+            return [f"VANISHED {set_text(uid for _, uid in gone)}".encode()]
+        return [b"%d EXPUNGE" % number for number, _ in gone]
+
+    def select_modseq(self, parameters):
+        """The lines that SELECT says of mod-sequences; obeys its parameters."""
+        words = [text_of(p).upper() if not isinstance(p, list) else p for p in parameters]
+        if "CONDSTORE" in words:
+            if not self._offers("CONDSTORE"):
+                raise Refused("BAD no CONDSTORE here")
+            self.condstore = True
+        if "QRESYNC" in words and not self.qresync:
+            raise Refused("BAD enable it first")
+        if self.modseq_of(self.box) is None:
+            offers = self._offers("CONDSTORE") or self._offers("QRESYNC")
+            return ["OK [NOMODSEQ] none here"] if offers else []
+        lines = [f"OK [HIGHESTMODSEQ {self.box.highestmodseq}] highest"]
+        if "QRESYNC" in words:
+            validity, modseq, *known = words[words.index("QRESYNC") + 1]
+            if int(validity) == self.box.uidvalidity:
+                known = text_of(known[0]) if known and not isinstance(known[0], list) else "1:*"
+                lines += self.vanished_since(int(modseq), known)
+                lines += [self.fetch_line(n, m, ["UID", "FLAGS", "MODSEQ"])
+                          for n, m in enumerate(self.view, 1) if m.modseq > int(modseq)]
+        return lines
+
+    def vanished_since(self, modseq, known):
+        wanted = sequence_set(known, max(1, self.box.uidnext - 1))
+        gone = sorted(uid for when, uid in self.box.expunged if when > modseq and wanted(uid))
+        return [f"VANISHED (EARLIER) {set_text(gone)}".encode()] if gone else []
+
+    def fetch_modifiers(self, command, items):
+        """(whether a message is to be answered, the VANISHED lines)."""
+        if not isinstance(command.args[1], list) or len(command.args) < 3:
+            return (lambda message: True), []
+        words = [text_of(w).upper() for w in command.args[2]]
+        if "CHANGEDSINCE" not in words or self.modseq_of(self.box) is None:
+            raise Refused("BAD strange modifier")
+        since = int(words[words.index("CHANGEDSINCE") + 1])
+        self.condstore = True
+        if "MODSEQ" not in items:
+            items.append("MODSEQ")
+        if "VANISHED" not in words:
+            return (lambda message: message.modseq > since), []
+        if not self.qresync or not command.name.startswith("UID "):
+            raise Refused("BAD VANISHED is for QRESYNC")
+        return (lambda message: message.modseq > since), \
+            self.vanished_since(since, text_of(command.args[0]))
