@@ -272,6 +272,12 @@ void imap_session_interrupt(struct imap_session *s)
 	imap_conn_wake(s->conn);
 }
 
+void imap_session_abort(struct imap_session *s)
+{
+	atomic_store(&s->aborted, true);
+	imap_conn_wake(s->conn);
+}
+
 const char *imap_session_mailbox(const struct imap_session *s)
 {
 	return s->mailbox;

@@ -12,7 +12,7 @@
 
 /*
  * One connection to an IMAP server and its state machine.  A session belongs to
- * one thread; only imap_session_interrupt() may be called from another.
+ * one thread; only imap_session_interrupt() and _abort() may be called from another.
  *
  *   DISCONNECTED -> GREETING -> [STARTTLS] -> NOT_AUTHENTICATED -> AUTHENTICATED
  *        <-> SELECTED (<-> IDLE);  any -> CLOSED, which is final.
@@ -143,6 +143,10 @@ int imap_session_idle(struct imap_session *s, int max_ms);
 /* Makes a run or idle in another thread return ERR_CANCELED soon; sticky until the
  * next run or idle has seen it.  Safe from any thread. */
 void imap_session_interrupt(struct imap_session *s);
+
+/* Gives the link up from another thread: what runs there ends at once with ERR_CANCELED and the
+ * session is CLOSED, also where an interruption would wait for what the server owes. */
+void imap_session_abort(struct imap_session *s);
 
 /* The state setter for SELECT: the session watches its own SELECT, EXAMINE, CLOSE
  * and UNSELECT commands and keeps the name.  NULL when nothing is selected. */

@@ -2,6 +2,8 @@
 #ifndef IMAP_SESSION_PRIV_H
 #define IMAP_SESSION_PRIV_H
 
+#include <stdatomic.h>
+
 #include "buf.h"
 #include "imap_cmd_priv.h"
 #include "imap_conn.h"
@@ -38,6 +40,7 @@ struct imap_entry {
 
 struct imap_session {
 	struct imap_conn *conn;
+	atomic_bool aborted; /* by another thread */
 	enum imap_state state;
 	int error; /* why it is CLOSED */
 	struct err_reason reason;

@@ -6,14 +6,21 @@
 #include "imap_session_priv.h"
 #include "mem.h"
 
+static int woken(struct imap_session *s)
+{
+	if (atomic_load(&s->aborted))
+		return imap_session_fail(s, ERR_CANCELED, "given up");
+	return ERR_CANCELED;
+}
+
 int imap_session_pump(struct imap_session *s, int64_t deadline_ms)
 {
-	int got, put;
+	int got, put, r;
 
 	if (s->state == IMAP_STATE_CLOSED)
 		return s->error;
 	if (imap_conn_woken(s->conn))
-		return ERR_CANCELED;
+		return woken(s);
 	/* what has come goes first: a peer that does not read while it writes gets room */
 	got = imap_session_read(s);
 	if (got < 0)
@@ -23,7 +30,8 @@ int imap_session_pump(struct imap_session *s, int64_t deadline_ms)
 		return put;
 	if (got > 0 || put > 0)
 		return 1;
-	return imap_conn_wait(s->conn, imap_session_has_output(s), deadline_ms);
+	r = imap_conn_wait(s->conn, imap_session_has_output(s), deadline_ms);
+	return r == ERR_CANCELED ? woken(s) : r;
 }
 
 int imap_session_pump_until(struct imap_session *s, bool (*enough)(const void *ctx),
