@@ -10,6 +10,8 @@
 #include "mem.h"
 #include "sync_priv.h"
 
+#define GOODBYE_MS 300
+
 bool sync_should_leave(struct sync *s, uint64_t since)
 {
 	bool leave;
@@ -95,6 +97,28 @@ static struct sync *sync_new(const struct sync_config *cfg)
 	return s;
 }
 
+static void ended(struct sync *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->running--;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void *worker_main(void *arg)
+{
+	sync_worker_main(arg);
+	ended(arg);
+	return NULL;
+}
+
+static void *server_main(void *arg)
+{
+	sync_server_main(arg);
+	ended(arg);
+	return NULL;
+}
+
 int sync_start(const struct sync_config *cfg, struct sync **out, struct err_reason *why)
 {
 	struct sync *s = sync_new(cfg);
@@ -112,17 +136,34 @@ int sync_start(const struct sync_config *cfg, struct sync **out, struct err_reas
 	else
 		free(server);
 	if (r == 0) {
+		s->running = 2;
 		s->teller_on = pthread_create(&s->teller, NULL, sync_teller_main, s) == 0;
-		s->worker_on = pthread_create(&s->worker, NULL, sync_worker_main, s) == 0;
-		s->server_on = pthread_create(&s->server, NULL, sync_server_main, s) == 0;
+		s->worker_on = pthread_create(&s->worker, NULL, worker_main, s) == 0;
+		s->server_on = pthread_create(&s->server, NULL, server_main, s) == 0;
 		if (!s->teller_on || !s->worker_on || !s->server_on)
 			r = err_set(why, ERR_IO, "no thread can be started");
+		s->running -= r < 0 ? !s->worker_on + !s->server_on : 0;
 	}
 	if (r < 0)
 		sync_stop(&s);
 	else
 		*out = s;
 	return r;
+}
+
+/* Asks both threads to end, which may say good-bye to their servers; those who wait for one
+ * that does not answer are torn away.  The lock is held. */
+static void end_threads(struct sync *s)
+{
+	int64_t deadline_ms = clock_mono_ms() + GOODBYE_MS;
+
+	s->stopping = true;
+	sync_drop_links_locked(s);
+	while (s->running > 0 && clock_left_ms(deadline_ms) > 0)
+		sync_rest_until(s, deadline_ms);
+	for (int i = 0; i < 2; i++)
+		if (s->links[i] && s->links[i]->session)
+			imap_session_abort(s->links[i]->session);
 }
 
 void sync_stop(struct sync **sp)
@@ -133,8 +174,7 @@ void sync_stop(struct sync **sp)
 	if (!s)
 		return;
 	pthread_mutex_lock(&s->lock);
-	s->stopping = true;
-	sync_drop_links_locked(s);
+	end_threads(s);
 	pthread_mutex_unlock(&s->lock);
 	if (s->worker_on)
 		pthread_join(s->worker, NULL);

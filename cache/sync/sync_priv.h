@@ -43,6 +43,7 @@ struct sync {
 
 	pthread_t worker, server, teller;
 	bool worker_on, server_on, teller_on;
+	int running;            /* of worker and server; under `lock` */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -126,7 +127,7 @@ void sync_want_fail_all(struct sync *s, int err);
 size_t sync_ahead_take(struct sync *s, int64_t *out, size_t max);
 
 /* ---- the threads ---- */
-void *sync_worker_main(void *arg);
-void *sync_server_main(void *arg);
+void sync_worker_main(struct sync *s);
+void sync_server_main(struct sync *s);
 
 #endif

@@ -183,9 +183,8 @@ static bool may_connect(struct sync *s)
 	return may;
 }
 
-void *sync_server_main(void *arg)
+void sync_server_main(struct sync *s)
 {
-	struct sync *s = arg;
 	struct serving v = { .s = s, .l = s->links[SYNC_SERVER] };
 	bool stop = false;
 
@@ -210,5 +209,4 @@ void *sync_server_main(void *arg)
 		stop = s->stopping;
 		pthread_mutex_unlock(&s->lock);
 	}
-	return NULL;
 }

@@ -163,9 +163,8 @@ static int work(struct worker *w)
 	}
 }
 
-void *sync_worker_main(void *arg)
+void sync_worker_main(struct sync *s)
 {
-	struct sync *s = arg;
 	struct worker w = { .s = s, .l = s->links[SYNC_WORKER] };
 
 	while (!stopping(s)) {
@@ -192,5 +191,4 @@ void *sync_worker_main(void *arg)
 		rest_offline(&w, r, &why);
 	}
 	sync_set_state(s, SYNC_OFFLINE, "stopped");
-	return NULL;
 }

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "err.h"
+#include "sync_backoff_priv.h"
+#include "sync_pass_priv.h"
+#include "sync_uids_priv.h"
+
+/* ---- Back-off ---- */
+
+/* R281: nothing answers: 1 s doubling to 5 s; refused: to 5 min; each with a quarter of jitter. */
+static void backoff_grows_to_its_cap(void **state)
+{
+	static const struct {
+		int err, step;
+		int64_t ms;
+	} rows[] = {
+		{ ERR_OFFLINE, 0, 1000 }, { ERR_OFFLINE, 1, 2000 }, { ERR_OFFLINE, 2, 4000 },
+		{ ERR_OFFLINE, 3, 5000 }, { ERR_TIMEOUT, 50, 5000 }, { ERR_BUSY, 0, 1000 },
+		{ ERR_BUSY, 3, 8000 }, { ERR_BUSY, 50, 300000 }, { ERR_PROTO, 9, 300000 },
+		{ ERR_AUTH, 0, 300000 }, { ERR_TLS, 0, 300000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct sync_backoff b = { .step = rows[i].step };
+		int64_t ms = sync_backoff_next(&b, rows[i].err);
+
+		assert_in_range(ms, rows[i].ms * 3 / 4, rows[i].ms * 5 / 4 + 1);
+	}
+}
+
+static void backoff_starts_again_after_success(void **state)
+{
+	struct sync_backoff b = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		(void)sync_backoff_next(&b, ERR_BUSY);
+	sync_backoff_reset(&b);
+	assert_in_range(sync_backoff_next(&b, ERR_BUSY), 750, 1251);
+}
+
+/* Many clients that lost the same server do not come back in the same moment. */
+static void backoff_differs(void **state)
+{
+	struct sync_backoff b = { .seed = 77 };
+	int64_t first = sync_backoff_for_try(&b, 20);
+	int different = 0;
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		different += sync_backoff_for_try(&b, 20) != first;
+	assert_true(different > 10);
+}
+
+/* ---- UID lists ---- */
+
+/* R103, R206, R129 */
+static void uids_are_sorted_and_unique(void **state)
+{
+	static const uint32_t in[] = { 9, 3, 4294967295u, 3, 0, 2147483648u, 9 };
+	static const uint32_t want[] = { 3, 9, 2147483648u, 4294967295u };
+	struct sync_uids u = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++)
+		sync_uids_add(&u, in[i]);
+	sync_uids_sort(&u);
+	assert_int_equal(u.count, 4);
+	assert_memory_equal(u.items, want, sizeof(want));
+	sync_uids_drop_upto(&u, 9);
+	assert_int_equal(u.count, 2);
+	assert_memory_equal(u.items, want + 2, 2 * sizeof(want[0]));
+	sync_uids_release(&u);
+}
+
+static void uids_minus_takes_out(void **state)
+{
+	struct sync_uids a = { 0 }, b = { 0 };
+	size_t at = 99;
+
+	(void)state;
+	for (uint32_t i = 1; i <= 100; i++) {
+		sync_uids_add(&a, i);
+		if (i % 2)
+			sync_uids_add(&b, i);
+	}
+	sync_uids_minus(&a, &b);
+	assert_int_equal(a.count, 50);
+	assert_true(sync_uids_index(a.items, a.count, 40, &at));
+	assert_int_equal(at, 19);
+	assert_false(sync_uids_index(a.items, a.count, 41, &at));
+	assert_int_equal(at, 19);
+	assert_false(sync_uids_index(NULL, 0, 1, &at));
+	sync_uids_release(&a);
+	sync_uids_release(&b);
+}
+
+/* R096, R258: chunks are bounded in number and in bytes, and none is empty. */
+static void uids_chunks_are_bounded(void **state)
+{
+	struct sync_uids u = { 0 };
+	size_t end, covered = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3000; i++)
+		sync_uids_add(&u, i < 1000 ? i + 1 : 4000000000u + i * 3);
+	for (end = u.count; end > 0;) {
+		size_t begin = sync_uids_chunk_before(&u, end, 500, 900);
+
+		assert_true(begin < end);
+		assert_true(end - begin <= 500);
+		if (u.items[begin] > 1000)
+			assert_true((end - begin) * 11 <= 900);
+		covered += end - begin;
+		end = begin;
+	}
+	assert_int_equal(covered, 3000);
+	assert_int_equal(sync_uids_chunk_before(&u, 1000, 500, 900), 500);
+	assert_int_equal(sync_uids_chunk_before(&u, 1, 500, 1), 0);
+	sync_uids_release(&u);
+}
+
+/* ---- Names ---- */
+
+/* R302 */
+static void names_become_paths(void **state)
+{
+	static const struct {
+		const char *wire, *path;
+		char delimiter;
+	} rows[] = {
+		{ "INBOX", "INBOX", '/' },
+		{ "inbox", "INBOX", '.' },
+		{ "Inbox.Work", "INBOX/Work", '.' },
+		{ "inboxes", "inboxes", '/' },
+		{ "Entw&APw-rfe/2026", "Entw\xc3\xbcrfe/2026", '/' },
+		{ "a.b", "a.b", 0 },
+		{ "a//b/", "a/b", '/' },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *path = sync_list_path(rows[i].wire, strlen(rows[i].wire), rows[i].delimiter);
+
+		assert_string_equal(path, rows[i].path);
+		free(path);
+	}
+}
+
+/* No name of a server leads out of the tree, or is taken for another one. */
+static void names_stay_inside(void **state)
+{
+	static const char *const wires[] = { "../x", "./y", "..", ".", "a/../b", "x\x01y" };
+	char *bad = sync_list_path("bad&utf7", 8, '/'), *good = sync_list_path("bad&-utf7", 9, '/');
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
+		char *path = sync_list_path(wires[i], strlen(wires[i]), '/'), *rest = NULL;
+
+		for (char *part = strtok_r(path, "/", &rest); part; part = strtok_r(NULL, "/", &rest)) {
+			assert_string_not_equal(part, ".");
+			assert_string_not_equal(part, "..");
+			assert_null(strchr(part, '\x01'));
+		}
+		free(path);
+	}
+	assert_string_not_equal(bad, good);
+	free(bad);
+	free(good);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(backoff_grows_to_its_cap),
+		cmocka_unit_test(backoff_starts_again_after_success),
+		cmocka_unit_test(backoff_differs),
+		cmocka_unit_test(uids_are_sorted_and_unique),
+		cmocka_unit_test(uids_minus_takes_out),
+		cmocka_unit_test(uids_chunks_are_bounded),
+		cmocka_unit_test(names_become_paths),
+		cmocka_unit_test(names_stay_inside),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
