@@ -10,9 +10,11 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from lies import mail as lies_mail  # noqa: E402
 from tools import mail  # noqa: E402
 from tools.client import Client  # noqa: E402
 from tools.dovecot import Dovecot  # noqa: E402
+from tools.imapd import Imapd  # noqa: E402
 from tools.mount import Mount, default_binary, have_fuse  # noqa: E402
 from tools.proxy import Proxy  # noqa: E402
 
@@ -91,6 +93,33 @@ def _make_client():
     yield make
     for client in clients:
         client.close()
+
+
+NEVER_SENT = r"^(CLOSE|CHECK|FETCH|STORE|SEARCH|COPY|MOVE)\b|^UID STORE \S+ FLAGS"
+
+
+@pytest.fixture(name="lying")
+def _lying(make_mount):
+    """lying(capabilities, mailboxes, **options of the mount): (server, mount), three messages in
+    INBOX and the mount in step.  At the end the server has seen no command that is never sent.
+    R009, R068, R084, R297"""
+    servers = []
+
+    def make(capabilities=(), mailboxes=("INBOX", "Work"), prepare=None, **options):
+        server = Imapd(mailboxes, capabilities)
+        servers.append(server)
+        server.strict = True
+        for n in range(1, 4):
+            server.append("INBOX", lies_mail(n))
+        if prepare:
+            prepare(server)
+        mount = make_mount(server.port, poll="1s", timeout="5s", **options)
+        mount.sync()
+        return server, mount
+    yield make
+    for server in servers:
+        server.close()
+        assert server.seen(NEVER_SENT) == []
 
 
 @pytest.hookimpl(hookwrapper=True)
