@@ -38,13 +38,14 @@ void imap_parse_seek(struct imap_parse *p, const char *at)
 
 struct imap_mark imap_parse_mark(const struct imap_parse *p)
 {
-	return (struct imap_mark){ p->lex, p->tok };
+	return (struct imap_mark){ p->lex, p->tok, p->items };
 }
 
 void imap_parse_rewind(struct imap_parse *p, const struct imap_mark *m)
 {
 	p->lex = m->lex;
 	p->tok = m->tok;
+	p->items = m->items;
 	p->err = 0;
 }
 
@@ -262,8 +263,7 @@ void imap_parse_skip(struct imap_parse *p)
 
 	do {
 		if (p->tok.type == IMAP_TOK_OPEN) {
-			if (++depth > p->lim->depth)
-				imap_parse_fail(p, ERR_LIMIT);
+			depth++;
 		} else if (p->tok.type == IMAP_TOK_CLOSE) {
 			if (depth == 0)
 				return;

@@ -25,6 +25,7 @@ struct imap_parse {
 struct imap_mark {
 	struct imap_lex lex;
 	struct imap_tok tok;
+	size_t items;
 };
 
 void imap_parse_fail(struct imap_parse *p, int err);
@@ -68,7 +69,8 @@ bool imap_parse_number32(struct imap_parse *p, uint32_t *n);
 bool imap_parse_set(struct imap_parse *p, const char *s, size_t len, bool star,
                     struct imap_set *set);
 
-/* Takes a value off whose kind does not matter: a list with all that is in it, or one token. */
+/* Takes a value off whose kind does not matter: a list with all that is in it, however deep,
+ * or one token. */
 void imap_parse_skip(struct imap_parse *p);
 
 /* The same by its parentheses alone, for text whose quotes do not pair. */

@@ -74,7 +74,7 @@ static void fetch_modseq(struct imap_parse *p, struct imap_fetch *f)
 		imap_parse_accept_type(p, IMAP_TOK_CLOSE);
 }
 
-/* Leaves a value that was not understood behind, first by its syntax, then, when its quotes
+/* Leaves a value that was not understood, or is over a limit, behind, first by its syntax, then, when its quotes
  * do not pair, by its parentheses. */
 static void skip_odd(struct imap_parse *p, const struct imap_mark *m)
 {
@@ -92,10 +92,10 @@ static void fetch_envelope(struct imap_parse *p, struct imap_fetch *f)
 
 	f->envelope = imap_parse_envelope(p);
 	f->has_envelope = f->envelope != NULL && p->err == 0;
-	if (!f->has_envelope && p->err != ERR_LIMIT)
-		skip_odd(p, &m);
-	if (!f->has_envelope)
-		f->envelope = NULL;
+	if (f->has_envelope)
+		return;
+	f->envelope = NULL;
+	skip_odd(p, &m);
 }
 
 static void fetch_structure(struct imap_parse *p, struct imap_fetch *f)
@@ -104,10 +104,10 @@ static void fetch_structure(struct imap_parse *p, struct imap_fetch *f)
 
 	f->structure = imap_parse_structure(p);
 	f->has_structure = f->structure != NULL && p->err == 0;
-	if (!f->has_structure && p->err != ERR_LIMIT)
-		skip_odd(p, &m);
-	if (!f->has_structure)
-		f->structure = NULL;
+	if (f->has_structure)
+		return;
+	f->structure = NULL;
+	skip_odd(p, &m);
 }
 
 /* "(id)", or NIL; Gmail's numbers come bare. */

@@ -550,7 +550,6 @@ static void expect_limit(const char *text, const struct imap_limits *lim, const 
 static void test_limits(void **state)
 {
 	struct imap_limits lim = imap_limits_default;
-	struct buf deep = BUF_INIT(1 << 20);
 
 	(void)state;
 	lim.items = 3;
@@ -560,14 +559,33 @@ static void test_limits(void **state)
 	expect_limit("A OK [COPYUID 1 1,3 1,3] x\r\n", &lim, "LIMIT");
 	expect_limit("* ESEARCH ALL 1:3\r\n", &lim, "SEARCH 1 2 3");
 	expect_limit("* ESEARCH ALL 1:4\r\n", &lim, "LIMIT");
+	expect_limit("* 1 FETCH (BODY[1] NIL BODY[2] NIL BODY[3] NIL BODY[4] NIL)\r\n", &lim,
+	             "LIMIT");
+	lim.items = imap_limits_default.items;
 	lim.depth = 2;
-	expect_limit("* 1 FETCH (FOO ((a)) UID 1)\r\n", &lim, "FETCH 1 uid=1");
-	expect_limit("* 1 FETCH (FOO (((a))) UID 1)\r\n", &lim, "LIMIT");
+	expect_limit("* 1 FETCH (FOO (((a))) UID 1)\r\n", &lim, "FETCH 1 uid=1");
+	expect_limit("* 1 FETCH (BODY (((\"A\"))) UID 1)\r\n", &lim,
+	             "FETCH 1 uid=1 part{multipart/- 0 0 part{multipart/- 0 0 part{multipart/A 0 0 "
+	             "} } }");
+	expect_limit("* 1 FETCH (BODY ((((\"A\")))) UID 1)\r\n", &lim, "FETCH 1 uid=1");
+}
+
+/* A mail of any depth costs its BODY item and no more: no stack, no response. */
+static void test_deep_structure(void **state)
+{
+	struct buf deep = BUF_INIT(1 << 20);
+
+	(void)state;
 	buf_puts(&deep, "* 1 FETCH (BODY ");
 	for (int i = 0; i < 100000; i++)
 		buf_putc(&deep, '(');
+	for (int i = 0; i < 100000; i++)
+		buf_putc(&deep, ')');
+	buf_puts(&deep, " UID 7)\r\n");
+	expect_limit(deep.data, &imap_limits_default, "FETCH 1 uid=7");
+	deep.len -= 30;
 	buf_puts(&deep, "\r\n");
-	expect_limit(deep.data, &imap_limits_default, "LIMIT");
+	expect_limit(deep.data, &imap_limits_default, "PROTO");
 	buf_release(&deep);
 }
 
@@ -661,23 +679,15 @@ static void test_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_list),
-		cmocka_unit_test(test_status),
-		cmocka_unit_test(test_search),
-		cmocka_unit_test(test_vanished),
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_namespace_quota),
-		cmocka_unit_test(test_codes),
-		cmocka_unit_test(test_uidplus_codes),
-		cmocka_unit_test(test_fetch),
-		cmocka_unit_test(test_fetch_body),
-		cmocka_unit_test(test_fetch_nul),
-		cmocka_unit_test(test_envelope),
-		cmocka_unit_test(test_structure),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_skipped_literals),
-		cmocka_unit_test(test_no_literal),
-		cmocka_unit_test(test_sets),
+		cmocka_unit_test(test_list),           cmocka_unit_test(test_status),
+		cmocka_unit_test(test_search),         cmocka_unit_test(test_vanished),
+		cmocka_unit_test(test_plain),          cmocka_unit_test(test_namespace_quota),
+		cmocka_unit_test(test_codes),          cmocka_unit_test(test_uidplus_codes),
+		cmocka_unit_test(test_fetch),          cmocka_unit_test(test_fetch_body),
+		cmocka_unit_test(test_fetch_nul),      cmocka_unit_test(test_envelope),
+		cmocka_unit_test(test_structure),      cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_deep_structure), cmocka_unit_test(test_skipped_literals),
+		cmocka_unit_test(test_no_literal),     cmocka_unit_test(test_sets),
 		cmocka_unit_test(test_many),
 	};
 
