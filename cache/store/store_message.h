@@ -57,5 +57,11 @@ int store_message_copy(struct store *s, int64_t id, int64_t mailbox, const char 
  * name stay, mtime becomes its INTERNALDATE, `flags` go along.  Its spool is synced to disk
  * first.  ERR_INVAL: not in a mailbox. */
 int store_message_upload(struct store *s, int64_t node, const char *flags, const char *message_id);
+/* On a message whose content was changed in place (store_spool_writable()) the same call logs
+ * the edit: a REPLACE, or the newest bytes for an upload that is not sent yet. */
+
+/* An edit by way of a second file: the local file `file` goes, its content becomes that of the
+ * message `id`, whose node, name, flags and date stay. */
+int store_message_replace(struct store *s, int64_t id, int64_t file, const char *message_id);
 
 #endif

@@ -44,14 +44,16 @@ struct store_op {
 	enum store_op_kind kind;
 	enum store_op_state state;
 	int64_t mailbox;      /* identity, not name: where it happens (source) */
-	int64_t target;       /* COPY, MOVE: the other mailbox; RENAME: the new parent */
+	int64_t target;       /* COPY, MOVE, DELETE to trash: the other mailbox; CREATE, RENAME:
+	                         the new parent, 0: top level */
 	int64_t message;      /* node of the message, also one without a UID; 0: none */
 	int64_t copy;         /* COPY: the new message's node */
 	int64_t spool;        /* APPEND, REPLACE: the frozen content */
-	int64_t depends_on;   /* seq of an action that must be done first; 0: none */
+	int64_t depends_on;   /* the last action that must be done first; 0: none is left */
 	uint32_t uid, uidvalidity; /* the message's when known; read at the time of asking */
 	char *add, *del;      /* FLAGS: delta; APPEND: `add` are the flags */
-	char *name;           /* CREATE, RENAME: wire name; REMOVE: the one it had */
+	char *name;           /* CREATE, RENAME: file name (store_name_unescape()) of the last
+	                         component; REMOVE: the wire name it has */
 	int delete_mode;      /* DELETE: enum store_delete */
 	int step;             /* how far an action of several commands has come */
 	char *evidence;       /* the sync layer's own record, NULL */
@@ -86,7 +88,9 @@ int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int er
 
 /* Proven executed: applies its effect to the server's columns and removes the row. */
 struct store_op_done {
-	uint32_t uidvalidity, uid; /* APPEND, REPLACE, COPY, MOVE: what the target gave; 0: unknown */
+	uint32_t uidvalidity, uid; /* APPEND, REPLACE, COPY, MOVE, DELETE to trash: what the target
+	                              gave; 0: unknown */
+	const char *wire_name;     /* CREATE, RENAME: the name on the wire; NULL: as op.name, ASCII */
 };
 int store_op_done(struct store *s, int64_t seq, const struct store_op_done *result);
 

@@ -54,6 +54,11 @@ struct store_descriptor {
 };
 int store_pull_descriptor(struct store *s, int64_t mailbox, const struct store_descriptor *d);
 
+/* How many messages are known to be in the mailbox under a UID that is not known (moved, copied
+ * or uploaded without an answer that named it; set aside by a reset).  While there are any,
+ * descriptors with Message-ID or EMAILID let store_pull_descriptor() find them again. */
+int store_pull_expects(struct store *s, int64_t mailbox);
+
 /* New flags of a known UID; unknown UIDs are ignored. */
 int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags, uint64_t modseq);
 

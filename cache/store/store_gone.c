@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+#include "store_priv.h"
+
+#include "wordset.h"
+
+/* The server lost something that pending actions name: what becomes of them. */
+
+/* A copy or move out of a message that is gone: with the bytes here it becomes an upload of
+ * `subject` to the target (R148), else it waits for the user. */
+static int make_upload(struct store *s, const struct store_op *op, int64_t subject)
+{
+	_cleanup_free_ char *flags = store_message_view_flags(s, op->message, op->seq);
+	struct store_node n;
+	const void *data;
+	size_t len;
+	int64_t spool = 0;
+	int r = store_node_get(s, subject, &n);
+
+	if (r < 0)
+		return r;
+	spool = n.spool;
+	if (spool == 0) {
+		r = store_pack_get(s, op->message, &data, &len);
+		if (r == ERR_NOTFOUND)
+			return store_log_park(s, op->seq, ERR_CONFLICT,
+			                      "the message is gone from the server and its content is not here");
+		if (r == 0)
+			r = store_spool_from(s, data, len, &spool);
+		if (r == 0)
+			r = store_db_run(&s->db,
+			                 "UPDATE node SET spool = ?2, size = ?3, size_exact = 1"
+			                 " WHERE id = ?1",
+			                 "iii", subject, spool, (int64_t)len);
+	}
+	if (r == 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE op SET kind = 1, mailbox = target, target = 0, message = ?2,"
+		                 " copy = 0, spool = ?3, add_words = ?4, state = 1, err = 0, error = NULL"
+		                 " WHERE seq = ?1",
+		                 "iiis", op->seq, subject, spool, flags ? flags : "");
+	if (r == 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE message SET mailbox = NULL, uid = NULL, server_flags = ?2"
+		                 " WHERE id = ?1",
+		                 "is", subject, flags ? flags : "");
+	return r;
+}
+
+/* An edit of a message that is gone is a new message (R148). */
+static int edit_to_upload(struct store *s, const struct store_op *op)
+{
+	_cleanup_free_ char *flags = store_message_view_flags(s, op->message, op->seq);
+
+	return store_db_run(&s->db,
+	                    "UPDATE op SET kind = 1, add_words = ?2, state = 1, err = 0, error = NULL,"
+	                    " mailbox = coalesce((SELECT parent FROM node WHERE id = ?3), mailbox)"
+	                    " WHERE seq = ?1",
+	                    "isi", op->seq, flags ? flags : "", op->message);
+}
+
+static int one_action(struct store *s, const struct store_op *op, bool *keep)
+{
+	switch (op->kind) {
+	case STORE_OP_FLAGS: /* R147: on a message that is gone they are done */
+	case STORE_OP_DELETE:
+		if (*keep)
+			return 0; /* meant for the upload that it now is */
+		return store_count(s, "done", 1, NULL) < 0 ? ERR_IO : store_log_remove(s, op->seq);
+	case STORE_OP_COPY:
+		return make_upload(s, op, op->copy);
+	case STORE_OP_MOVE:
+		*keep = true;
+		return make_upload(s, op, op->message);
+	case STORE_OP_REPLACE:
+		*keep = true;
+		return edit_to_upload(s, op);
+	case STORE_OP_APPEND:
+	case STORE_OP_CREATE:
+	case STORE_OP_REMOVE:
+	case STORE_OP_RENAME:
+	case STORE_OP_SUBSCRIBE:
+	case STORE_OP_UNSUBSCRIBE:
+		*keep = true;
+		return 0;
+	}
+	return ERR_INVAL;
+}
+
+/* Bytes written here that no action has yet: the file stays, as a local one. */
+static int keep_dirty(struct store *s, int64_t id)
+{
+	int64_t dirty = 0;
+	int r = store_db_int(&s->db, &dirty,
+	                     "SELECT 1 FROM node n, message m WHERE n.id = ?1 AND m.id = ?1"
+	                     " AND n.spool != 0 AND n.spool != m.clean_spool AND n.parent IS NOT NULL",
+	                     "i", id);
+
+	if (r <= 0)
+		return r;
+	r = store_pack_drop(s, id);
+	if (r >= 0)
+		r = store_db_run(&s->db, "DELETE FROM message WHERE id = ?1", "i", id);
+	if (r == 0)
+		r = store_db_run(&s->db, "UPDATE node SET kind = 4 WHERE id = ?1", "i", id);
+	store_txn_note(s, STORE_CHANGE_ATTR, id, 0, NULL);
+	return r < 0 ? r : 1;
+}
+
+/* An action on it may have been executed: whoever sent it finds out, with the UID it had. */
+static int is_in_flight(struct store *s, int64_t id)
+{
+	int64_t any;
+
+	return store_db_int(&s->db, &any,
+	                    "SELECT 1 FROM op WHERE message = ?1 AND state = 2 AND kind IN (2, 3, 4)"
+	                    " LIMIT 1",
+	                    "i", id);
+}
+
+static int gone(struct store *s, int64_t id)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	bool keep = false;
+	int r = is_in_flight(s, id);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 ORDER BY seq", "i", id);
+	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
+		struct store_op op = {0};
+
+		r = store_log_get(s, ids.v[i], &op);
+		if (r == 0)
+			r = one_action(s, &op, &keep);
+		store_op_release(&op);
+	}
+	if (r < 0)
+		return r;
+	if (!keep) {
+		r = keep_dirty(s, id);
+		return r != 0 ? (r < 0 ? r : 0) : store_message_forget(s, id);
+	}
+	r = store_db_run(&s->db, "UPDATE message SET mailbox = NULL, uid = NULL WHERE id = ?1", "i", id);
+	return r < 0 ? r : store_node_touch(s, id);
+}
+
+int store_pull_expunged(struct store *s, int64_t mailbox, const uint32_t *uids, size_t count)
+{
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r >= 0 && i < count; i++) {
+		int64_t id = 0;
+
+		r = store_message_by_uid(s, mailbox, uids[i], &id);
+		r = r == ERR_NOTFOUND ? 0 : r < 0 ? r : gone(s, id);
+	}
+	return store_txn_end(s, r);
+}
+
+/* ---- UIDVALIDITY ---- */
+
+static int set_aside(struct store *s, int64_t mailbox, int64_t id)
+{
+	struct store_node n;
+	int r = keep_dirty(s, id);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = store_db_run(&s->db,
+	                 "UPDATE message SET uid = NULL, modseq = 0, aside = 1, passes = 0 WHERE id = ?1",
+	                 "i", id);
+	if (r == 0)
+		r = store_node_get(s, id, &n);
+	return r < 0 || n.parent != mailbox ? r : store_node_place(s, id, 0, n.name);
+}
+
+/* Actions that name a UID of the mailbox cannot be carried out any more; edits can. */
+static int fail_actions(struct store *s, int64_t mailbox, const char *reason, int err)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	int r = store_db_ids(&s->db, &ids,
+	                     "SELECT o.seq FROM op o JOIN message m ON m.id = o.message"
+	                     " WHERE m.mailbox = ?1 AND o.kind BETWEEN 2 AND 6 ORDER BY o.seq",
+	                     "i", mailbox);
+
+	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
+		struct store_op op = {0};
+
+		r = store_log_get(s, ids.v[i], &op);
+		if (r == 0 && op.kind == STORE_OP_REPLACE) {
+			r = edit_to_upload(s, &op);
+			if (r == 0)
+				r = store_db_run(&s->db,
+				                 "UPDATE message SET mailbox = NULL, uid = NULL,"
+				                 " modseq = 0 WHERE id = ?1",
+				                 "i", op.message);
+		} else if (r == 0 && op.mailbox == mailbox) {
+			r = store_log_park(s, op.seq, err, reason);
+		}
+		store_op_release(&op);
+	}
+	return r;
+}
+
+static int reset_locked(struct store *s, int64_t mailbox, uint32_t uidvalidity)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	int r = fail_actions(s, mailbox, "the server gave the mailbox a new UIDVALIDITY", ERR_CONFLICT);
+
+	if (r >= 0)
+		r = store_db_ids(&s->db, &ids,
+		                 "SELECT id FROM message WHERE mailbox = ?1 AND uid > 0", "i", mailbox);
+	for (size_t i = 0; r >= 0 && i < ids.n; i++)
+		r = set_aside(s, mailbox, ids.v[i]);
+	if (r >= 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE mailbox SET uidvalidity = ?2, uidnext = 0, highestmodseq = 0,"
+		                 " messages = 0, unseen = 0 WHERE id = ?1",
+		                 "ii", mailbox, INT(uidvalidity));
+	if (r >= 0)
+		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
+	return r;
+}
+
+int store_pull_reset(struct store *s, int64_t mailbox, uint32_t uidvalidity)
+{
+	int r = store_txn_begin(s);
+
+	return r < 0 ? r : store_txn_end(s, reset_locked(s, mailbox, uidvalidity));
+}
+
+/* ---- a mailbox that is gone ---- */
+
+static int leave_mailbox(struct store *s, int64_t mailbox, int64_t id)
+{
+	struct store_node n;
+	int64_t any = 0;
+	int r = keep_dirty(s, id);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = store_db_int(&s->db, &any,
+	                 "SELECT 1 FROM op WHERE message = ?1 OR (copy = ?1 AND copy != 0) LIMIT 1", "i",
+	                 id);
+	if (r <= 0)
+		return r < 0 ? r : store_message_forget(s, id);
+	r = store_db_run(&s->db, "UPDATE message SET uid = NULL, modseq = 0, aside = 1 WHERE id = ?1",
+	                 "i", id);
+	if (r == 0)
+		r = store_node_get(s, id, &n);
+	return r < 0 || n.parent != mailbox ? r : store_node_place(s, id, 0, n.name);
+}
+
+/* The directory stays while something still lives in it or is on its way there. */
+static int leave_directory(struct store *s, int64_t mailbox)
+{
+	int64_t any = 0;
+	int r = store_db_int(&s->db, &any,
+	                     "SELECT 1 FROM node WHERE parent = ?1 UNION ALL SELECT 1 FROM op WHERE"
+	                     " mailbox = ?1 OR target = ?1 UNION ALL SELECT 1 FROM message WHERE"
+	                     " mailbox = ?1 LIMIT 1",
+	                     "i", mailbox);
+
+	if (r < 0)
+		return r;
+	if (r == 0)
+		return store_mailbox_forget(s, mailbox);
+	store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
+	return store_db_run(&s->db,
+	                    "UPDATE mailbox SET selectable = 0, uidvalidity = 0, uidnext = 0,"
+	                    " highestmodseq = 0, messages = 0, unseen = 0, missing_since_ms = 0"
+	                    " WHERE id = ?1",
+	                    "i", mailbox);
+}
+
+/* A removal of it is done; the rest of what concerns the mailbox itself fails. */
+static int gone_structure(struct store *s, int64_t mailbox)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	int64_t removal = 0;
+	int r = store_db_ids(&s->db, &ids,
+	                     "SELECT seq FROM op WHERE mailbox = ?1 AND kind IN (9, 10, 11) AND state != 3",
+	                     "i", mailbox);
+
+	for (size_t i = 0; r >= 0 && i < ids.n; i++)
+		r = store_log_park(s, ids.v[i], ERR_NOTFOUND, "the mailbox is gone from the server");
+	if (r >= 0)
+		r = store_db_int(&s->db, &removal, "SELECT seq FROM op WHERE mailbox = ?1 AND kind = 8", "i",
+		                 mailbox);
+	return r == 1 ? store_log_finish(s, removal, NULL) : r;
+}
+
+static int mailbox_gone_locked(struct store *s, int64_t mailbox)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	int r = fail_actions(s, mailbox, "the mailbox is gone from the server", ERR_NOTFOUND);
+
+	if (r >= 0)
+		r = gone_structure(s, mailbox);
+	if (r >= 0)
+		r = store_db_ids(&s->db, &ids, "SELECT id FROM message WHERE mailbox = ?1", "i", mailbox);
+	for (size_t i = 0; r >= 0 && i < ids.n; i++)
+		r = leave_mailbox(s, mailbox, ids.v[i]);
+	return r < 0 ? r : leave_directory(s, mailbox);
+}
+
+int store_pull_mailbox_gone(struct store *s, int64_t mailbox)
+{
+	int r = store_txn_begin(s);
+
+	return r < 0 ? r : store_txn_end(s, mailbox_gone_locked(s, mailbox));
+}

@@ -1,1 +1,0 @@
-/* placeholder */ extern int store_placeholder; int store_placeholder;

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STORE_PRIV_H
+#define STORE_PRIV_H
+
+#include "mem.h"
+#include "store.h"
+#include "store_db_priv.h"
+#include "store_mailbox.h"
+#include "store_message.h"
+#include "store_op.h"
+#include "store_pull.h"
+
+struct store_pack_map;
+
+struct store_event {
+	enum store_change what;
+	int64_t node, parent;
+	char *name;
+};
+
+struct store {
+	struct store_db db;     /* STATE_DIR/state.db */
+	struct store_db bodies; /* CACHE_DIR/bodies.db */
+	char *state_dir, *cache_dir;
+	int hold_ms;
+	bool plain_log; /* the optimiser is off: for tests of what it proves */
+
+	/* The transaction: how deep calls nest in it, what to do after its commit. */
+	int depth;
+	bool broken; /* SQLite rolled all of it back by itself */
+	int64_t touched; /* directory whose times this transaction has already moved */
+	struct store_event *events;
+	size_t event_count, event_cap;
+	struct store_ids dead_spools;
+	size_t dead_cap;
+	store_change_fn listener;
+	void *listener_ctx;
+
+	/* Packs (store_pack.c): mapped ones, the one being written, what waits for a commit. */
+	struct store_pack_map *maps;
+	size_t map_count;
+	int64_t out_pack;
+	int out_fd;
+	int64_t out_end; /* behind all that is written or being written there */
+	bool out_dirty;  /* bytes not synced, index rows not committed */
+	bool bodies_open; /* a transaction of `bodies` is open */
+};
+
+/* For variable arguments of the store_db calls. */
+#define INT(x) ((int64_t)(x))
+
+/* ---- store_txn.c ---- */
+
+/* Calls nest; only the outermost commits, an inner one that fails undoes its own part. */
+int store_txn_begin(struct store *s);
+
+/* Ends what _begin began: commits when `r` >= 0, else undoes.  Returns `r`, or the error of
+ * the commit. */
+int store_txn_end(struct store *s, int r);
+void store_txn_note(struct store *s, enum store_change what, int64_t node, int64_t parent,
+                    const char *name);
+void store_txn_kill_spool(struct store *s, int64_t spool);
+/* After a failed system call: ERR_NOSPACE or ERR_IO. */
+int store_sys_error(void);
+int64_t store_now_ns(void);
+int64_t store_now_ms(void);
+
+/* Adds `by` to a counter of `meta`; *value (may be NULL) is the new one. */
+int store_count(struct store *s, const char *key, int64_t by, int64_t *value);
+
+/* ---- store_schema.c ---- */
+int store_schema_open(struct store *s, struct err_reason *why);
+
+/* ---- store_node.c: pieces for callers inside a transaction ---- */
+int store_node_insert(struct store *s, int64_t parent, const char *name, const struct store_node *n,
+                      const char *target, int64_t *id);
+
+/* Moves to another place (parent 0: out of the tree); the name must be free.  Tells. */
+int store_node_place(struct store *s, int64_t id, int64_t parent, const char *name);
+
+/* The same under a name that is free there: `name`, or `stem-2.ext`. */
+int store_node_place_free(struct store *s, int64_t id, int64_t parent, const char *name);
+int store_node_free_name(struct store *s, int64_t parent, const char *name, int64_t self,
+                         char out[STORE_NAME_MAX + 1]);
+int store_node_delete(struct store *s, int64_t id);
+int store_node_touch(struct store *s, int64_t id); /* ctime, and tells */
+int store_node_check_loop(struct store *s, int64_t id, int64_t parent); /* ERR_INVAL: into itself */
+int store_mailbox_add(struct store *s, int64_t parent, const char *name, int64_t *id);
+bool store_name_valid(const char *name);
+
+/* What stands at the target of a move: ERR_EXISTS unless it may go and `replace`. */
+int store_node_clear(struct store *s, int64_t parent, const char *name, int64_t self, bool replace,
+                     int delete_mode);
+
+/* ---- store_spool.c ---- */
+int store_spool_new(struct store *s, int64_t *spool, int *fd);
+void store_spool_close(int fd);
+
+int store_spool_used(struct store *s, int64_t spool); /* 1: a node or action needs it */
+
+/* Unlinks it after the commit when nothing refers to it any more. */
+int store_spool_release(struct store *s, int64_t spool);
+int store_spool_sync(struct store *s, int64_t spool, int64_t *size);
+int store_spool_rescue(struct store *s, int64_t spool, const char *name);
+int store_spool_from(struct store *s, const void *data, size_t len, int64_t *spool);
+int store_spool_recover(struct store *s);
+
+/* ---- store_pack.c ---- */
+int store_pack_open(struct store *s, struct err_reason *why);
+void store_pack_close(struct store *s);
+int store_pack_commit(struct store *s); /* after the state's commit */
+void store_pack_abort(struct store *s);
+int store_pack_share(struct store *s, int64_t from, int64_t to);
+int store_pack_drop(struct store *s, int64_t message);
+int store_pack_sync(struct store *s); /* before the state's commit */
+
+/* Room for one body being written; several may be open, each in room of its own. */
+struct store_extent {
+	int fd;
+	int64_t pack, start, pos, limit;
+};
+int store_pack_reserve(struct store *s, uint64_t expected, struct store_extent *e);
+int store_pack_write(struct store *s, struct store_extent *e, const void *data, size_t len);
+int store_pack_index(struct store *s, int64_t message, struct store_extent *e);
+void store_pack_return(struct store *s, struct store_extent *e);
+int store_pack_reclaim(struct store *s, int64_t dropped_before_ms);
+int store_pack_reclaim_old(struct store *s); /* dropped a minute ago or earlier */
+int store_pack_get(struct store *s, int64_t message, const void **data, size_t *len);
+
+/* ---- store_body.c ---- */
+char *store_body_message_id(const char *data, size_t len);
+
+/* ---- store_message.c ---- */
+char *store_message_view_flags(struct store *s, int64_t id, int64_t before_seq);
+
+/* Forgets a message: node, row, body, spool. */
+int store_message_forget(struct store *s, int64_t id);
+
+/* The server has it in `mailbox` now, with this UID when it counts there. */
+int store_message_settle(struct store *s, int64_t id, int64_t mailbox, uint32_t uidvalidity,
+                         uint32_t uid);
+
+/* Where the pending actions up to seq put it; 0: nowhere. */
+int store_message_place(struct store *s, int64_t id, int64_t *parent);
+
+/* ---- store_log.c: writing the log, inside a transaction ---- */
+int store_log_insert(struct store *s, const struct store_op *op, int64_t old_parent,
+                     const char *old_name, int64_t *seq);
+int store_log_need(struct store *s, int64_t seq, int64_t needs);
+int store_log_need_mailbox(struct store *s, int64_t seq, int64_t mailbox);
+
+/* Removes the row; what needed it needs what it needed. */
+int store_log_remove(struct store *s, int64_t seq);
+int store_log_cancel(struct store *s, int64_t seq); /* the same, counted, its spool released */
+
+/* The last unfinished action on a message, as its own copy: 1, 0, <0. */
+int store_log_last(struct store *s, int64_t message, int64_t before, struct store_op *op);
+int store_log_get(struct store *s, int64_t seq, struct store_op *op);
+int store_log_finish(struct store *s, int64_t seq, const struct store_op_done *result);
+int store_mailbox_forget(struct store *s, int64_t mailbox);
+int store_log_park(struct store *s, int64_t seq, int err, const char *reason);
+int store_log_set_state(struct store *s, int64_t seq, enum store_op_state state, int err,
+                        const char *reason);
+int store_log_dependents(struct store *s, int64_t seq, struct store_ids *ids);
+
+#endif

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+#include "store_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "wordset.h"
+
+int store_pull_selected(struct store *s, int64_t mailbox, const struct store_selected *sel)
+{
+	struct store_node n;
+	int64_t known = 0;
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_db_int(&s->db, &known, "SELECT uidvalidity FROM mailbox WHERE id = ?1", "i", mailbox);
+	r = r == 1 ? store_node_get(s, mailbox, &n) : r == 0 ? ERR_NOTFOUND : r;
+	if (r == 0 && known != 0 && known != (int64_t)sel->uidvalidity)
+		r = ERR_CONFLICT;
+	if (r == 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE mailbox SET uidvalidity = ?2, read_only = ?3, uidnotsticky = ?4,"
+		                 " keywords_ok = ?5, permanent_flags = ?6, selectable = 1 WHERE id = ?1",
+		                 "iiiiis", mailbox, INT(sel->uidvalidity), INT(sel->read_only),
+		                 INT(sel->uidnotsticky), INT(sel->keywords_ok), sel->permanent_flags);
+	if (r == 0)
+		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
+	return store_txn_end(s, r);
+}
+
+/* ---- descriptors ---- */
+
+static int is_read_only(struct store *s, int64_t mailbox)
+{
+	int64_t ro = 0;
+	int r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i", mailbox);
+
+	return r < 0 ? r : r == 0 ? ERR_NOTFOUND : (int)ro;
+}
+
+static int update_flags(struct store *s, int64_t id, const char *flags, uint64_t modseq)
+{
+	_cleanup_free_ char *new_flags = wordset_canon(flags);
+	_cleanup_free_ char *old = NULL;
+	int64_t hidden = 0, place = 0;
+	struct store_node n;
+	int r = store_db_text(&s->db, &old, "SELECT server_flags FROM message WHERE id = ?1", "i", id);
+
+	if (r == 1)
+		r = store_db_run(&s->db,
+		                 "UPDATE message SET server_flags = ?2, modseq = CASE WHEN ?3 != 0 THEN"
+		                 " ?3 ELSE modseq END WHERE id = ?1",
+		                 "isi", id, new_flags, (int64_t)modseq);
+	if (r < 0 || wordset_equal(old, new_flags))
+		return r;
+	r = store_node_touch(s, id);
+	if (r == 0)
+		r = store_db_int(&s->db, &hidden, "SELECT hidden FROM message WHERE id = ?1", "i", id);
+	if (r < 0 || !hidden || wordset_has(new_flags, "\\Deleted"))
+		return r < 0 ? r : 0;
+	/* Deleted here by flag only, and somebody took the flag off. */
+	r = store_db_run(&s->db, "UPDATE message SET hidden = 0 WHERE id = ?1", "i", id);
+	if (r == 0)
+		r = store_message_place(s, id, &place);
+	if (r == 0)
+		r = store_node_get(s, id, &n);
+	return r < 0 || place == 0 ? r : store_node_place_free(s, id, place, n.name);
+}
+
+static int update_known(struct store *s, int64_t id, const struct store_descriptor *d)
+{
+	int r = store_db_run(&s->db,
+	                     "UPDATE message SET server_size = ?2, date = ?3, zone = ?4,"
+	                     " message_id = coalesce(?5, message_id), emailid = coalesce(?6, emailid),"
+	                     " threadid = coalesce(?7, threadid) WHERE id = ?1",
+	                     "iiiisss", id, (int64_t)d->size, d->date, INT(d->date_zone_min),
+	                     d->message_id, d->emailid, d->threadid);
+
+	if (r == 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE node SET size = ?2 WHERE id = ?1 AND size_exact = 0"
+		                 " AND size != ?2",
+		                 "ii", id, (int64_t)d->size);
+	if (r == 0 && sqlite3_changes(s->db.h) > 0)
+		store_txn_note(s, STORE_CHANGE_BODY, id, 0, NULL);
+	return r < 0 ? r : update_flags(s, id, d->flags, d->modseq);
+}
+
+static int insert_new(struct store *s, int64_t mailbox, const struct store_descriptor *d, bool ro)
+{
+	_cleanup_free_ char *flags = wordset_canon(d->flags);
+	struct store_node n = {.kind = STORE_KIND_MESSAGE, .mode = ro ? 0400 : 0600};
+	char name[STORE_NAME_MAX + 1], plain[32];
+	int64_t id = 0;
+	int r;
+
+	n.size = (int64_t)d->size;
+	n.mtime_ns = d->date * 1000000000;
+	n.ctime_ns = store_now_ns();
+	snprintf(plain, sizeof(plain), "%u.eml", (unsigned)d->uid);
+	r = store_node_insert(s, mailbox, plain, &n, NULL, &id);
+	if (r == ERR_EXISTS) {
+		r = store_node_free_name(s, mailbox, plain, 0, name);
+		if (r == 0)
+			r = store_node_insert(s, mailbox, name, &n, NULL, &id);
+	}
+	if (r < 0)
+		return r;
+	return store_db_run(&s->db,
+	                    "INSERT INTO message (id, mailbox, uid, modseq, date, zone, server_size,"
+	                    " message_id, emailid, threadid, server_flags)"
+	                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+	                    "iiiiiiissss", id, mailbox, INT(d->uid), (int64_t)d->modseq, d->date,
+	                    INT(d->date_zone_min), (int64_t)d->size, d->message_id, d->emailid,
+	                    d->threadid, flags);
+}
+
+/* A message that is known to be in this mailbox under a UID that is not: moved, copied or
+ * uploaded here without an answer that named it, or of an earlier UIDVALIDITY.  1 and *id only
+ * when exactly one fits (R054); one set aside must have the same date too. */
+static int find_expected(struct store *s, int64_t mailbox, const struct store_descriptor *d,
+                         int64_t *id)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	int64_t any;
+	int r = store_db_int(&s->db, &any,
+	                     "SELECT 1 FROM message WHERE mailbox = ?1 AND uid IS NULL LIMIT 1", "i",
+	                     mailbox);
+
+	if (r <= 0 || (!d->message_id && !d->emailid))
+		return r < 0 ? r : 0;
+	r = store_db_ids(&s->db, &ids,
+	                 "SELECT id FROM message WHERE mailbox = ?1 AND uid IS NULL AND"
+	                 " ((emailid = ?2) OR (message_id = ?3 AND server_size = ?4"
+	                 " AND (aside = 0 OR date = ?5))) LIMIT 2",
+	                 "issii", mailbox, d->emailid, d->message_id, (int64_t)d->size, d->date);
+	if (r < 0 || ids.n != 1)
+		return r < 0 ? r : 0;
+	*id = ids.v[0];
+	return 1;
+}
+
+static int link_expected(struct store *s, int64_t mailbox, int64_t id,
+                         const struct store_descriptor *d)
+{
+	struct store_node n;
+	int64_t place = 0;
+	int r = store_db_run(&s->db,
+	                     "UPDATE message SET uid = ?2, modseq = ?3, passes = 0, aside = 0"
+	                     " WHERE id = ?1",
+	                     "iii", id, INT(d->uid), (int64_t)d->modseq);
+
+	if (r == 0)
+		r = update_known(s, id, d);
+	if (r >= 0)
+		r = store_node_get(s, id, &n);
+	if (r == 0)
+		r = store_message_place(s, id, &place);
+	if (r < 0 || n.parent == place || place != mailbox)
+		return r;
+	return store_node_place_free(s, id, mailbox, n.name);
+}
+
+static int descriptor_locked(struct store *s, int64_t mailbox, const struct store_descriptor *d)
+{
+	int64_t id = 0;
+	int ro = is_read_only(s, mailbox);
+	int r;
+
+	if (ro < 0 || d->uid == 0)
+		return ro < 0 ? ro : ERR_INVAL;
+	r = store_message_by_uid(s, mailbox, d->uid, &id);
+	if (r == 0)
+		return update_known(s, id, d);
+	if (r != ERR_NOTFOUND)
+		return r;
+	r = find_expected(s, mailbox, d, &id);
+	if (r == 1)
+		return link_expected(s, mailbox, id, d);
+	return r < 0 ? r : insert_new(s, mailbox, d, ro);
+}
+
+int store_pull_descriptor(struct store *s, int64_t mailbox, const struct store_descriptor *d)
+{
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = descriptor_locked(s, mailbox, d);
+	return store_txn_end(s, r < 0 ? r : 0);
+}
+
+int store_pull_expects(struct store *s, int64_t mailbox)
+{
+	int64_t n = 0;
+	int r = store_db_int(&s->db, &n,
+	                     "SELECT count(*) FROM message WHERE mailbox = ?1 AND uid IS NULL", "i",
+	                     mailbox);
+
+	return r < 0 ? r : n > 1000000 ? 1000000 : (int)n;
+}
+
+int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags, uint64_t modseq)
+{
+	int64_t id = 0;
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_message_by_uid(s, mailbox, uid, &id);
+	r = r == ERR_NOTFOUND ? 0 : r < 0 ? r : update_flags(s, id, flags, modseq);
+	return store_txn_end(s, r < 0 ? r : 0);
+}
+
+int store_pull_uids(struct store *s, int64_t mailbox, uint32_t **uids, size_t *count)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	uint32_t *u;
+	int r = store_db_ids(&s->db, &ids,
+	                     "SELECT uid FROM message WHERE mailbox = ?1 AND uid > 0 ORDER BY uid", "i",
+	                     mailbox);
+
+	if (r < 0)
+		return r;
+	u = mem_realloc(NULL, ids.n + 1, sizeof(*u));
+	for (size_t i = 0; i < ids.n; i++)
+		u[i] = (uint32_t)ids.v[i];
+	*uids = u;
+	*count = ids.n;
+	return 0;
+}
+
+/* Expected here, and two complete passes did not find it by what is known of it: the server has
+ * it under another description, and the pass brought that one.  Bytes only we have are kept. */
+static int drop_unfound(struct store *s, int64_t mailbox)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	int r = store_db_run(&s->db,
+	                     "UPDATE message SET passes = passes + 1 WHERE mailbox = ?1 AND uid IS NULL",
+	                     "i", mailbox);
+
+	if (r == 0)
+		r = store_db_ids(&s->db, &ids,
+		                 "SELECT id FROM message WHERE mailbox = ?1 AND uid IS NULL"
+		                 " AND passes > 1 AND NOT EXISTS (SELECT 1 FROM op WHERE"
+		                 " op.message = message.id OR op.copy = message.id)",
+		                 "i", mailbox);
+	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
+		struct store_node n;
+
+		r = store_node_get(s, ids.v[i], &n);
+		if (r == 0 && n.spool != 0)
+			r = store_spool_rescue(s, n.spool, n.name);
+		if (r == 0)
+			r = store_message_forget(s, n.id);
+	}
+	return r;
+}
+
+int store_pull_complete(struct store *s, int64_t mailbox, uint32_t uidnext, uint64_t highestmodseq,
+                        uint32_t messages, uint32_t unseen)
+{
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_db_run(&s->db,
+	                 "UPDATE mailbox SET uidnext = ?2, highestmodseq = ?3, messages = ?4,"
+	                 " unseen = ?5 WHERE id = ?1",
+	                 "iiiii", mailbox, INT(uidnext), (int64_t)highestmodseq, INT(messages),
+	                 INT(unseen));
+	if (r == 0)
+		r = drop_unfound(s, mailbox);
+	if (r >= 0)
+		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
+	return store_txn_end(s, r);
+}
+
+int store_pull_missing(struct store *s, int64_t mailbox, uint32_t below, uint64_t max_size,
+                       int64_t since, struct store_missing *out, int max)
+{
+	sqlite3_stmt *st;
+	int n = 0;
+	int r = store_db_row(&s->db, &st,
+	                     "SELECT m.id, m.uid, m.server_size FROM message m"
+	                     " JOIN node n ON n.id = m.id WHERE m.mailbox = ?1 AND m.body = 0"
+	                     " AND m.uid > 0 AND m.uid < ?2 AND n.spool = 0 AND (?3 = 0 OR"
+	                     " m.server_size <= ?3) AND m.date >= ?4 ORDER BY m.uid DESC LIMIT ?5",
+	                     "iiiii", mailbox, below ? INT(below) : INT(UINT32_MAX) + 1,
+	                     (int64_t)(max_size > INT64_MAX ? INT64_MAX : max_size), since, INT(max));
+
+	for (; r == 1; r = store_db_next(&s->db, &st)) {
+		out[n].id = sqlite3_column_int64(st, 0);
+		out[n].uid = (uint32_t)sqlite3_column_int64(st, 1);
+		out[n++].size = (uint64_t)sqlite3_column_int64(st, 2);
+	}
+	return r < 0 ? r : n;
+}

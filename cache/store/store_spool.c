@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+#include "store_priv.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *spool_path(struct store *s, int64_t spool)
+{
+	return mem_printf("%s/spool/%lld", s->state_dir, (long long)spool);
+}
+
+int store_spool_open(struct store *s, int64_t spool, int flags)
+{
+	_cleanup_free_ char *path = spool_path(s, spool);
+
+	return open(path, O_RDWR | O_CLOEXEC | flags, 0600);
+}
+
+void store_spool_close(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+int store_spool_new(struct store *s, int64_t *spool, int *fd)
+{
+	int64_t n;
+	int r = store_count(s, "spool", 1, &n);
+
+	if (r < 0)
+		return r;
+	*fd = store_spool_open(s, n, O_CREAT | O_TRUNC);
+	if (*fd < 0)
+		return store_sys_error();
+	*spool = n;
+	return 0;
+}
+
+int store_spool_used(struct store *s, int64_t spool)
+{
+	int64_t used;
+
+	return store_db_int(&s->db, &used,
+	                    "SELECT 1 FROM node WHERE spool = ?1 AND spool != 0 UNION ALL"
+	                    " SELECT 1 FROM op WHERE spool = ?1 AND spool != 0 LIMIT 1",
+	                    "i", spool);
+}
+
+int store_spool_release(struct store *s, int64_t spool)
+{
+	int r = store_spool_used(s, spool);
+
+	if (r == 0)
+		store_txn_kill_spool(s, spool);
+	return r < 0 ? r : 0;
+}
+
+int store_spool_sync(struct store *s, int64_t spool, int64_t *size)
+{
+	_cleanup_free_ char *dir = mem_printf("%s/spool", s->state_dir);
+	int fd = store_spool_open(s, spool, 0);
+	int dfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+	int r = 0;
+
+	if (fd < 0 || dfd < 0 || fdatasync(fd) < 0 || fsync(dfd) < 0 || fstat(fd, &st) < 0)
+		r = store_sys_error();
+	else
+		*size = st.st_size;
+	store_spool_close(fd);
+	store_spool_close(dfd);
+	return r;
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return store_sys_error();
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int store_spool_from(struct store *s, const void *data, size_t len, int64_t *spool)
+{
+	int64_t n, size;
+	int fd;
+	int r = store_spool_new(s, &n, &fd);
+
+	if (r < 0)
+		return r;
+	r = write_all(fd, data, len);
+	store_spool_close(fd);
+	if (r == 0)
+		r = store_spool_sync(s, n, &size);
+	if (r < 0) {
+		_cleanup_free_ char *path = spool_path(s, n);
+
+		unlink(path);
+		return r;
+	}
+	*spool = n;
+	return 0;
+}
+
+static int copy_fd(int in, int out)
+{
+	char chunk[65536];
+	ssize_t n;
+
+	while ((n = read(in, chunk, sizeof(chunk))) != 0) {
+		int r;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		r = n < 0 ? ERR_IO : write_all(out, chunk, (size_t)n);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int copy_spool(struct store *s, int64_t from, int64_t *spool)
+{
+	int in = store_spool_open(s, from, 0);
+	int out = -1;
+	int64_t n;
+	int r;
+
+	if (in < 0)
+		return store_sys_error();
+	r = store_spool_new(s, &n, &out);
+	if (r == 0)
+		r = copy_fd(in, out);
+	if (r < 0 && out >= 0) {
+		_cleanup_free_ char *path = spool_path(s, n);
+
+		unlink(path);
+	}
+	store_spool_close(in);
+	store_spool_close(out);
+	if (r == 0)
+		*spool = n;
+	return r;
+}
+
+/* Somebody else needs the bytes as they are: an action, another node, or the promise that
+ * they are the server's. */
+static int is_frozen(struct store *s, int64_t node, int64_t spool)
+{
+	int64_t any;
+
+	return store_db_int(&s->db, &any,
+	                    "SELECT 1 FROM op WHERE spool = ?2 AND spool != 0"
+	                    " UNION ALL SELECT 1 FROM node WHERE spool = ?2 AND spool != 0 AND id != ?1"
+	                    " UNION ALL SELECT 1 FROM message WHERE id = ?1 AND clean_spool = ?2"
+	                    " LIMIT 1",
+	                    "ii", node, spool);
+}
+
+static int own_copy(struct store *s, const struct store_node *n, int64_t *spool)
+{
+	const void *data;
+	size_t len;
+	int r;
+
+	if (n->spool != 0)
+		return copy_spool(s, n->spool, spool);
+	r = store_pack_get(s, n->id, &data, &len);
+	return r < 0 ? r : store_spool_from(s, data, len, spool);
+}
+
+static int writable_locked(struct store *s, int64_t node, int64_t *spool)
+{
+	struct store_node n;
+	int64_t mine;
+	int r = store_node_get(s, node, &n);
+
+	if (r < 0)
+		return r;
+	if (n.kind != STORE_KIND_FILE && n.kind != STORE_KIND_MESSAGE)
+		return ERR_INVAL;
+	if (n.spool != 0) {
+		r = is_frozen(s, node, n.spool);
+		if (r < 0)
+			return r;
+		if (r == 0) {
+			*spool = n.spool;
+			return 0;
+		}
+	}
+	r = own_copy(s, &n, &mine);
+	if (r == 0)
+		r = store_db_run(&s->db, "UPDATE node SET spool = ?2 WHERE id = ?1", "ii", node, mine);
+	if (r == 0 && n.spool != 0)
+		r = store_spool_release(s, n.spool);
+	if (r == 0)
+		*spool = mine;
+	return r;
+}
+
+int store_spool_writable(struct store *s, int64_t node, int64_t *spool)
+{
+	int64_t mine = 0;
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_txn_end(s, writable_locked(s, node, &mine));
+	if (r == 0)
+		*spool = mine;
+	return r;
+}
+
+/* Bytes that would else be lost: a copy in lost+found, under a name of its own. */
+int store_spool_rescue(struct store *s, int64_t spool, const char *name)
+{
+	_cleanup_free_ char *dir = mem_printf("%s/lost+found", s->state_dir);
+	_cleanup_free_ char *path = mem_printf("%s/%lld-%s", dir, (long long)spool, name);
+	int in, out;
+	int r = ERR_IO;
+
+	if (strlen(name) > STORE_NAME_MAX - 24) {
+		free(path);
+		path = mem_printf("%s/%lld.eml", dir, (long long)spool);
+	}
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return store_sys_error();
+	in = store_spool_open(s, spool, 0);
+	if (in < 0)
+		return errno == ENOENT ? 0 : store_sys_error();
+	out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (out >= 0)
+		r = copy_fd(in, out);
+	if (r == 0 && fsync(out) < 0)
+		r = store_sys_error();
+	store_spool_close(in);
+	store_spool_close(out);
+	return r;
+}
+
+/* ---- after a crash ---- */
+
+static int recover_size(struct store *s, int64_t node)
+{
+	struct store_node n;
+	struct stat st;
+	_cleanup_free_ char *path = NULL;
+	int r = store_node_get(s, node, &n);
+
+	if (r < 0)
+		return r;
+	path = spool_path(s, n.spool);
+	if (stat(path, &st) < 0 || st.st_size == n.size)
+		return 0;
+	return store_db_run(&s->db, "UPDATE node SET size = ?2, size_exact = 1 WHERE id = ?1", "ii",
+	                    node, (int64_t)st.st_size);
+}
+
+static int sweep(struct store *s, DIR *d)
+{
+	struct dirent *e;
+
+	while ((e = readdir(d)) != NULL) {
+		char *end;
+		int64_t spool = strtoll(e->d_name, &end, 10);
+		int r;
+
+		if (*end != '\0' || spool <= 0)
+			continue;
+		r = store_spool_release(s, spool);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int store_spool_recover(struct store *s)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_free_ char *dir = mem_printf("%s/spool", s->state_dir);
+	DIR *d;
+	int r = store_db_ids(&s->db, &ids, "SELECT id FROM node WHERE spool != 0", "");
+
+	for (size_t i = 0; r == 0 && i < ids.n; i++)
+		r = recover_size(s, ids.v[i]);
+	if (r < 0)
+		return r;
+	d = opendir(dir);
+	if (!d)
+		return ERR_IO;
+	r = sweep(s, d);
+	closedir(d);
+	return r;
+}

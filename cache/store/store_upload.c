@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include "store_priv.h"
+
+#include <time.h>
+
+/* How bytes written here become something that the server is to get: APPEND and REPLACE. */
+
+static int zone_of(time_t t)
+{
+	struct tm tm;
+
+	return localtime_r(&t, &tm) ? (int)(tm.tm_gmtoff / 60) : 0;
+}
+
+static int check_mailbox(struct store *s, int64_t id)
+{
+	int64_t ro = 0;
+	int r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i", id);
+
+	if (r <= 0)
+		return r < 0 ? r : ERR_INVAL;
+	return ro ? ERR_PERM : 0;
+}
+
+/* A file turns into a message: its first upload. */
+static int upload_new(struct store *s, const struct store_node *n, const char *flags,
+                      const char *message_id)
+{
+	int64_t date = n->mtime_ns / 1000000000;
+	struct store_op op = {
+		.kind = STORE_OP_APPEND,
+		.mailbox = n->parent,
+		.message = n->id,
+		.spool = n->spool,
+		.add = (char *)flags,
+	};
+	int r = store_db_run(&s->db, "UPDATE node SET kind = 3, mode = mode & ~73 WHERE id = ?1", "i",
+	                     n->id);
+
+	if (r == 0)
+		r = store_db_run(&s->db,
+		                 "INSERT INTO message (id, date, zone, server_size, message_id,"
+		                 " server_flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		                 "iiiiss", n->id, date, INT(zone_of(date)), n->size, message_id, flags);
+	return r < 0 ? r : store_log_insert(s, &op, 0, NULL, NULL);
+}
+
+/* An unsent upload gets its newest bytes: only the last draft is sent. */
+static int renew(struct store *s, const struct store_op *op, int64_t spool)
+{
+	int r = store_db_run(&s->db,
+	                     "UPDATE op SET spool = ?2, not_before_ms = ?3, state = 1, err = 0,"
+	                     " error = NULL WHERE seq = ?1",
+	                     "iii", op->seq, spool, store_now_ms() + s->hold_ms);
+
+	if (r == 0)
+		r = store_spool_release(s, op->spool);
+	return r < 0 ? r : store_count(s, "cancelled", 1, NULL);
+}
+
+static int log_replace(struct store *s, const struct store_node *n, int64_t after)
+{
+	struct store_op op = {
+		.kind = STORE_OP_REPLACE,
+		.mailbox = n->parent,
+		.message = n->id,
+		.spool = n->spool,
+		.depends_on = after,
+	};
+
+	return store_log_insert(s, &op, 0, NULL, NULL);
+}
+
+/* The content of a message changed. */
+static int upload_again(struct store *s, const struct store_node *n, const char *message_id)
+{
+	struct store_op last = {0};
+	int64_t clean = 0;
+	bool fold;
+	int r = store_db_int(&s->db, &clean, "SELECT clean_spool FROM message WHERE id = ?1", "i", n->id);
+
+	if (r < 0 || clean == n->spool)
+		return r < 0 ? r : 0; /* what the server has already */
+	r = store_log_last(s, n->id, 0, &last);
+	if (r < 0)
+		return r;
+	fold = r == 1 && last.message == n->id && !s->plain_log && last.state == STORE_OP_QUEUED &&
+	       (last.kind == STORE_OP_APPEND || last.kind == STORE_OP_REPLACE);
+	if (last.spool == n->spool && last.message == n->id)
+		r = 0;
+	else
+		r = fold ? renew(s, &last, n->spool) : log_replace(s, n, last.seq);
+	store_op_release(&last);
+	if (r == 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE message SET message_id = coalesce(?2, message_id) WHERE id = ?1",
+		                 "is", n->id, message_id);
+	return r;
+}
+
+static int upload_locked(struct store *s, int64_t node, const char *flags, const char *message_id)
+{
+	struct store_node n;
+	int r = store_node_get(s, node, &n);
+
+	if (r < 0)
+		return r;
+	if ((n.kind != STORE_KIND_FILE && n.kind != STORE_KIND_MESSAGE) || n.spool == 0)
+		return ERR_INVAL;
+	r = check_mailbox(s, n.parent);
+	if (r == 0)
+		r = store_spool_sync(s, n.spool, &n.size);
+	if (r == 0)
+		r = store_db_run(&s->db, "UPDATE node SET size = ?2, size_exact = 1 WHERE id = ?1", "ii",
+		                 node, n.size);
+	if (r < 0)
+		return r;
+	if (n.kind == STORE_KIND_FILE)
+		r = upload_new(s, &n, flags, message_id);
+	else
+		r = upload_again(s, &n, message_id);
+	return r < 0 ? r : store_node_touch(s, node);
+}
+
+int store_message_upload(struct store *s, int64_t node, const char *flags, const char *message_id)
+{
+	int r = store_txn_begin(s);
+
+	return r < 0 ? r : store_txn_end(s, upload_locked(s, node, flags ? flags : "", message_id));
+}
+
+static int replace_locked(struct store *s, int64_t id, int64_t file, const char *message_id)
+{
+	struct store_node n, f;
+	int r = store_node_get(s, id, &n);
+
+	if (r == 0)
+		r = store_node_get(s, file, &f);
+	if (r < 0)
+		return r;
+	if (n.kind != STORE_KIND_MESSAGE || f.kind != STORE_KIND_FILE || f.spool == 0)
+		return ERR_INVAL;
+	r = store_db_run(&s->db, "UPDATE node SET spool = ?2, size = ?3 WHERE id = ?1", "iii", id,
+	                 f.spool, f.size);
+	if (r == 0)
+		r = store_node_delete(s, file);
+	if (r == 0 && n.spool != 0)
+		r = store_spool_release(s, n.spool);
+	if (r == 0)
+		r = upload_locked(s, id, "", message_id);
+	if (r == 0)
+		store_txn_note(s, STORE_CHANGE_BODY, id, 0, NULL);
+	return r;
+}
+
+int store_message_replace(struct store *s, int64_t id, int64_t file, const char *message_id)
+{
+	int r = store_txn_begin(s);
+
+	return r < 0 ? r : store_txn_end(s, replace_locked(s, id, file, message_id));
+}
