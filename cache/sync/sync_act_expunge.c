@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "log.h"
+#include "mem.h"
+#include "store_message.h"
+#include "sync_replay_priv.h"
+
+/*
+ * Messages leave a mailbox for good.  Never a bare EXPUNGE while others' \Deleted messages are in
+ * reach: UID EXPUNGE, or the five steps of RFC 4549 4.2.4, whose list of others' messages is committed
+ * before their mark is taken and put back by whoever comes next when this run is cut.
+ */
+
+enum { FOREIGN_MAX = 32 * 1024 };
+
+static char *format_uids(const struct sync_uids *u)
+{
+	struct buf b = BUF_INIT(FOREIGN_MAX);
+
+	for (size_t i = 0; i < u->count; i++)
+		if (buf_printf(&b, "%s%" PRIu32, i ? "," : "", u->items[i]) < 0) {
+			buf_release(&b);
+			return NULL;
+		}
+	return buf_detach(&b);
+}
+
+static void parse_uids(const char *text, struct sync_uids *out)
+{
+	while (text && *text) {
+		char *end;
+
+		sync_uids_add(out, (uint32_t)strtoul(text, &end, 10));
+		if (end == text)
+			break;
+		text = *end == ',' ? end + 1 : end;
+	}
+	sync_uids_sort(out);
+}
+
+/* Runs one SEARCH to its end. */
+static int search(struct sync_batch *b, struct sync_box *box, const char *criteria,
+                  const struct sync_uids *uids, struct sync_uids *found)
+{
+	struct sync_reply reply = { 0 };
+	int r;
+
+	box->data = sync_search_data;
+	box->ctx = found;
+	sync_search_send(b->link, box, criteria, uids, &reply);
+	r = sync_link_run(b->link, 0);
+	box->data = NULL;
+	if (r == 0)
+		r = reply.err;
+	sync_uids_sort(found);
+	sync_reply_release(&reply);
+	return r;
+}
+
+static int store(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids, char sign)
+{
+	struct sync_reply reply = { 0 };
+	int r;
+
+	if (uids->count == 0)
+		return 0;
+	sync_store_send(b->link, box, uids, sign, "\\Deleted", &reply);
+	r = sync_link_run(b->link, 0);
+	if (r == 0)
+		r = reply.err;
+	sync_reply_release(&reply);
+	return r;
+}
+
+/* STORE, UID EXPUNGE and the proof in one turnaround. */
+static int expunge_by_uid(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids,
+                          struct sync_uids *left)
+{
+	struct sync_reply stored = { 0 }, found = { 0 };
+	int r;
+
+	sync_store_send(b->link, box, uids, '+', "\\Deleted", &stored);
+	for (size_t at = 0, n; at < uids->count; at += n) {
+		struct imap_cmd *cmd = imap_cmd_new("UID EXPUNGE");
+
+		n = sync_uids_fit(uids->items + at, uids->count - at);
+		imap_cmd_uids(cmd, uids->items + at, n);
+		sync_link_send(b->link, &cmd, box, NULL, NULL);
+	}
+	box->data = sync_search_data;
+	box->ctx = left;
+	sync_search_send(b->link, box, NULL, uids, &found);
+	r = sync_link_run(b->link, 0);
+	box->data = NULL;
+	if (r == 0)
+		r = stored.err ? stored.err : found.err;
+	sync_uids_sort(left);
+	sync_reply_release(&stored);
+	sync_reply_release(&found);
+	return r;
+}
+
+/* Commits the list of others' messages in the evidence of the batch's first action. */
+static int save_foreign(struct sync_batch *b, const struct sync_uids *foreign, int step)
+{
+	struct sync_evidence *ev = &b->acts[0].ev;
+
+	free(ev->foreign);
+	ev->foreign = foreign->count ? format_uids(foreign) : NULL;
+	if (foreign->count && !ev->foreign)
+		return ERR_LIMIT;
+	return sync_batch_sent(b, step);
+}
+
+static int expunge_emulated(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids, int step,
+                            struct sync_uids *left)
+{
+	struct sync_uids foreign = { 0 }, deleted = { 0 };
+	int r;
+
+	for (size_t i = 0; i < b->count; i++)
+		parse_uids(b->acts[i].ev.foreign, &foreign); /* of a run that was cut */
+	r = search(b, box, "DELETED", NULL, &deleted);
+	for (size_t i = 0; i < deleted.count; i++)
+		sync_uids_add(&foreign, deleted.items[i]);
+	sync_uids_sort(&foreign);
+	sync_uids_minus(&foreign, uids);
+	if (r == 0 && foreign.count)
+		r = save_foreign(b, &foreign, step);
+	if (r == 0)
+		r = store(b, box, &foreign, '-');
+	if (r == 0)
+		r = store(b, box, uids, '+');
+	if (r == 0) {
+		struct imap_cmd *cmd = imap_cmd_new("EXPUNGE");
+
+		r = sync_link_exec(b->link, &cmd, box, NULL);
+	}
+	if (sync_link_up(b->link)) { /* whatever came of it, their mark goes back */
+		int back = store(b, box, &foreign, '+');
+
+		r = r ? r : back;
+	}
+	if (r == 0)
+		r = search(b, box, NULL, uids, left);
+	sync_uids_release(&foreign);
+	sync_uids_release(&deleted);
+	return r;
+}
+
+int sync_expunge(struct sync_batch *b, struct sync_box *box, int step)
+{
+	struct sync_uids uids = { 0 }, left = { 0 };
+	size_t at;
+	int r = 0;
+
+	sync_batch_uids(b, &uids);
+	if (uids.count > 0) {
+		if (imap_session_has(b->link->session, "UIDPLUS") ||
+		    imap_session_has(b->link->session, "IMAP4rev2"))
+			r = expunge_by_uid(b, box, &uids, &left);
+		else
+			r = expunge_emulated(b, box, &uids, step, &left);
+	}
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->acts[i].settled)
+			b->acts[i].seen = sync_uids_index(left.items, left.count, b->acts[i].op.uid, &at);
+	sync_uids_release(&uids);
+	sync_uids_release(&left);
+	return r;
+}
+
+/* ---- delete=expunge and delete=flag ---- */
+
+static int settle_expunged(struct sync_batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct sync_act *a = &b->acts[i];
+		int r = 0;
+
+		if (!a->settled && a->seen)
+			r = sync_act_refused(b, a, ERR_REFUSED, "the server did not expunge the message");
+		else if (!a->settled)
+			r = sync_act_done(b, a, 0);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* \Deleted and nothing more; SEARCH proves that it stuck. */
+static int mark_deleted(struct sync_batch *b, struct sync_box *box)
+{
+	struct sync_uids uids = { 0 }, unmarked = { 0 };
+	size_t at;
+	int r;
+
+	sync_batch_uids(b, &uids);
+	r = store(b, box, &uids, '+');
+	if (r == 0)
+		r = search(b, box, "UNDELETED", &uids, &unmarked);
+	for (size_t i = 0; i < b->count; i++)
+		b->acts[i].seen = sync_uids_index(unmarked.items, unmarked.count, b->acts[i].op.uid, &at);
+	sync_uids_release(&uids);
+	sync_uids_release(&unmarked);
+	return r;
+}
+
+static bool to_trash(struct sync_batch *b)
+{
+	struct store_op *op = &b->acts[0].op;
+
+	if (op->delete_mode != STORE_DELETE_TRASH)
+		return false;
+	if (op->target == 0 && store_mailbox_by_use(b->link->store, "\\Trash", &op->target) < 0)
+		return false;
+	return op->target != 0 && op->target != op->mailbox;
+}
+
+int sync_run_delete(struct sync_batch *b)
+{
+	struct sync_box *box = NULL;
+	int r;
+
+	if (to_trash(b))
+		return sync_run_transfer(b);
+	r = sync_batch_open(b, b->acts[0].op.mailbox, &box);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (box->read_only)
+		r = sync_batch_refused(b, ERR_READONLY, "the mailbox is read-only");
+	else if (b->acts[0].op.delete_mode == STORE_DELETE_FLAG)
+		r = mark_deleted(b, box);
+	else
+		r = sync_expunge(b, box, 1);
+	if (r < 0 && sync_link_up(b->link) && r != ERR_IO)
+		r = sync_batch_refused(b, r, NULL);
+	if (r == 0)
+		r = settle_expunged(b);
+	sync_box_unref(&box);
+	return r;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem.h"
+#include "sync_replay_priv.h"
+#include "wordset.h"
+
+/*
+ * Flag changes: only what the user changed, never the whole list (RFC 4549 4.2.3).  OK proves
+ * nothing (read-only mailboxes say it too), so a FETCH behind the STOREs shows what came of them.
+ */
+
+static int by_uid(const void *a, const void *b)
+{
+	const struct sync_act *x = a, *y = b;
+
+	return x->op.uid < y->op.uid ? -1 : x->op.uid > y->op.uid;
+}
+
+static struct sync_act *find_act(struct sync_batch *b, uint32_t uid)
+{
+	struct sync_act key = { .op.uid = uid };
+
+	return bsearch(&key, b->acts, b->count, sizeof(*b->acts), by_uid);
+}
+
+static bool shows(const struct sync_act *a, const char *flags)
+{
+	_cleanup_free_ char *missing = wordset_minus(a->op.add, flags);
+	_cleanup_free_ char *without = wordset_minus(flags, a->op.del);
+
+	return wordset_count(missing) == 0 && wordset_equal(without, flags);
+}
+
+static void echo_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
+{
+	struct sync_act *a;
+
+	if (r->kind != IMAP_RESP_FETCH || !r->fetch->has_flags)
+		return;
+	a = find_act(ctx, sync_box_uid(box, r));
+	if (!a)
+		return;
+	a->seen = true;
+	a->right = shows(a, r->fetch->flags);
+}
+
+/* A keyword that the mailbox does not keep would only seem to be set (RFC 3501 PERMANENTFLAGS). */
+static bool can_keep(const struct sync_box *box, const char *flags)
+{
+	const char *pos = flags, *word;
+	size_t len;
+
+	if (!box->permanent_flags || box->keywords_ok)
+		return true;
+	while (pos && (word = wordset_next(&pos, &len)) != NULL) {
+		_cleanup_free_ char *one = mem_strndup(word, len);
+
+		if (!wordset_has(box->permanent_flags, one))
+			return false;
+	}
+	return true;
+}
+
+static int refuse_impossible(struct sync_batch *b, const struct sync_box *box)
+{
+	if (box->read_only)
+		return sync_batch_refused(b, ERR_READONLY, "the mailbox is read-only");
+	for (size_t i = 0; i < b->count; i++) {
+		int r = can_keep(box, b->acts[i].op.add)
+		                ? 0
+		                : sync_act_refused(b, &b->acts[i], ERR_PERM, "the server does not keep this flag");
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/* One STORE, or one for each sign, for all messages with the same delta. */
+static void send_delta(struct sync_batch *b, struct sync_box *box, size_t first)
+{
+	const struct store_op *op = &b->acts[first].op;
+	struct sync_uids uids = { 0 };
+
+	for (size_t i = first; i < b->count; i++) {
+		if (b->acts[i].shared || b->acts[i].settled || !same_text(op->add, b->acts[i].op.add) ||
+		    !same_text(op->del, b->acts[i].op.del))
+			continue;
+		b->acts[i].shared = &b->acts[first].reply;
+		sync_uids_add(&uids, b->acts[i].op.uid);
+	}
+	sync_uids_sort(&uids);
+	if (wordset_count(op->add) > 0)
+		sync_store_send(b->link, box, &uids, '+', op->add, &b->acts[first].reply);
+	if (wordset_count(op->del) > 0)
+		sync_store_send(b->link, box, &uids, '-', op->del, &b->acts[first].reply);
+	sync_uids_release(&uids);
+}
+
+static void send_fetch(struct sync_batch *b, struct sync_box *box, struct sync_reply *reply)
+{
+	struct sync_uids uids = { 0 };
+
+	sync_batch_uids(b, &uids);
+	for (size_t at = 0, n; at < uids.count; at += n) {
+		struct imap_cmd *cmd = imap_cmd_new("UID FETCH");
+
+		n = sync_uids_fit(uids.items + at, uids.count - at);
+		imap_cmd_uids(cmd, uids.items + at, n);
+		imap_cmd_raw(cmd, "(UID FLAGS)");
+		sync_link_send(b->link, &cmd, box, sync_reply_done, reply);
+	}
+	sync_uids_release(&uids);
+}
+
+static int settle(struct sync_batch *b, struct sync_act *a, bool looked)
+{
+	if (a->settled)
+		return 0;
+	if (a->seen && a->right)
+		return sync_act_done(b, a, 0);
+	if (a->shared->err < 0)
+		return sync_act_refused(b, a, a->shared->err, a->shared->text);
+	if (!looked)
+		return sync_act_later(b, a, 2000, ERR_BUSY, "the server did not show the flags");
+	if (!a->seen)
+		return sync_act_done(b, a, 0); /* expunged meanwhile: nothing to change (RFC 4549 5.1) */
+	return sync_act_refused(b, a, ERR_REFUSED, "the server said OK and did not change the flags");
+}
+
+int sync_run_flags(struct sync_batch *b)
+{
+	struct sync_reply fetched = { 0 };
+	struct sync_box *box = NULL;
+	int r = sync_batch_open(b, b->acts[0].op.mailbox, &box);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = refuse_impossible(b, box);
+	qsort(b->acts, b->count, sizeof(*b->acts), by_uid);
+	for (size_t i = 0; r == 0 && i < b->count; i++)
+		if (!b->acts[i].shared && !b->acts[i].settled)
+			send_delta(b, box, i);
+	if (r == 0) {
+		box->data = echo_data;
+		box->ctx = b;
+		send_fetch(b, box, &fetched);
+		r = sync_link_run(b->link, 0);
+		box->data = NULL;
+	}
+	for (size_t i = 0; r == 0 && i < b->count; i++)
+		r = settle(b, &b->acts[i], fetched.err == 0);
+	sync_reply_release(&fetched);
+	sync_box_unref(&box);
+	return r;
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+#include "sync_replay_priv.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "sync_pass_priv.h"
+
+enum {
+	BATCH_MAX = 1000,     /* actions of a batch that have no body */
+	LOOK_AHEAD = 5000,    /* actions looked at for one batch */
+	TRIES_REFUSED = 3,    /* of a refusal without a code */
+	BACKOFF_MAX_MS = 300000,
+};
+
+/*
+ * The kinds and how many go together.  Those marked "twice is harmless" may be sent again after a
+ * lost answer; the others are looked up first (RFC 4549 5.1).
+ */
+static const struct kind {
+	int (*run)(struct sync_batch *b);
+	size_t batch;
+} kinds[] = {
+	[STORE_OP_APPEND] = { sync_run_append, 100 },
+	[STORE_OP_REPLACE] = { sync_run_append, 1 },
+	[STORE_OP_COPY] = { sync_run_transfer, BATCH_MAX },
+	[STORE_OP_MOVE] = { sync_run_transfer, BATCH_MAX },
+	[STORE_OP_DELETE] = { sync_run_delete, BATCH_MAX },  /* expunging twice is harmless */
+	[STORE_OP_FLAGS] = { sync_run_flags, BATCH_MAX },    /* a set union: twice is harmless */
+	[STORE_OP_CREATE] = { sync_run_mailbox, 1 },         /* twice is harmless */
+	[STORE_OP_REMOVE] = { sync_run_mailbox, 1 },         /* twice is harmless */
+	[STORE_OP_RENAME] = { sync_run_mailbox, 1 },
+	[STORE_OP_SUBSCRIBE] = { sync_run_mailbox, 1 },      /* twice is harmless */
+	[STORE_OP_UNSUBSCRIBE] = { sync_run_mailbox, 1 },    /* twice is harmless */
+};
+
+/* Actions that this pass has dealt with and that are still in the log. */
+struct pass {
+	struct sync_link *link;
+	int64_t now_ms;
+	int64_t *kept;
+	size_t kept_count, kept_cap;
+	int64_t left;
+};
+
+static int64_t wall_ms(void)
+{
+	return clock_wall_ns() / 1000000;
+}
+
+static bool is_mailbox_kind(enum store_op_kind kind)
+{
+	return kind == STORE_OP_CREATE || kind == STORE_OP_REMOVE || kind == STORE_OP_RENAME;
+}
+
+/* What these kinds name to the server by its UID, which a pull may have to find first. */
+static bool lacks_uid(const struct store_op *op)
+{
+	return op->uid == 0 && (op->kind == STORE_OP_FLAGS || op->kind == STORE_OP_DELETE ||
+	                        op->kind == STORE_OP_COPY || op->kind == STORE_OP_MOVE);
+}
+
+/* ---- Settling ---- */
+
+int sync_act_done(struct sync_batch *b, struct sync_act *a, uint32_t uidvalidity)
+{
+	struct store_op_done done = { .uidvalidity = a->new_uid ? uidvalidity : 0, .uid = a->new_uid };
+
+	a->settled = true;
+	return store_op_done(b->link->store, a->op.seq, &done);
+}
+
+static int64_t back_off(int tries)
+{
+	int64_t ms = 2000;
+
+	while (tries-- > 0 && ms < BACKOFF_MAX_MS)
+		ms *= 2;
+	return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
+}
+
+int sync_act_later(struct sync_batch *b, struct sync_act *a, int64_t delay_ms, int err, const char *text)
+{
+	a->settled = true;
+	return store_op_requeue(b->link->store, a->op.seq, wall_ms() + delay_ms, err, text);
+}
+
+int sync_act_refused(struct sync_batch *b, struct sync_act *a, int err, const char *text)
+{
+	const char *why = text && text[0] ? text : err_text(err);
+
+	if (!err_is_final(err) || (err == ERR_REFUSED && a->op.tries < TRIES_REFUSED))
+		return sync_act_later(b, a, back_off(a->op.tries), err, why);
+	a->settled = true;
+	log_warn("action %lld is parked: %s", (long long)a->op.seq, why);
+	return store_op_park(b->link->store, a->op.seq, err, why);
+}
+
+int sync_batch_refused(struct sync_batch *b, int err, const char *text)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		int r = b->acts[i].settled ? 0 : sync_act_refused(b, &b->acts[i], err, text);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int sync_batch_later(struct sync_batch *b, int64_t delay_ms, int err, const char *text)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		int r = b->acts[i].settled ? 0 : sync_act_later(b, &b->acts[i], delay_ms, err, text);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int sync_batch_sent(struct sync_batch *b, int step)
+{
+	int r = store_batch_begin(b->link->store);
+
+	for (size_t i = 0; r == 0 && i < b->count; i++) {
+		_cleanup_free_ char *evidence = sync_evidence_format(&b->acts[i].ev);
+
+		if (!b->acts[i].settled)
+			r = store_op_sent(b->link->store, b->acts[i].op.seq, step, evidence);
+	}
+	if (r < 0) {
+		store_batch_abort(b->link->store);
+		return r;
+	}
+	r = store_batch_commit(b->link->store);
+	return r < 0 ? r : store_flush(b->link->store);
+}
+
+int sync_batch_open(struct sync_batch *b, int64_t mailbox, struct sync_box **out)
+{
+	struct err_reason why = { "" };
+	int r = sync_link_open_box(b->link, mailbox, out, &why);
+
+	if (r == 0)
+		return 0;
+	if (!sync_link_up(b->link))
+		return r;
+	/* A name that cannot be opened, or another UIDVALIDITY, is for the pull to look into. */
+	r = sync_batch_later(b, 5000, r, why.text);
+	return r < 0 ? r : 1;
+}
+
+/* ---- UIDs ---- */
+
+void sync_batch_uids(const struct sync_batch *b, struct sync_uids *out)
+{
+	sync_uids_clear(out);
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->acts[i].settled)
+			sync_uids_add(out, b->acts[i].op.uid);
+	sync_uids_sort(out);
+}
+
+static size_t digits(uint32_t n)
+{
+	size_t d = 1;
+
+	while (n >= 10) {
+		n /= 10;
+		d++;
+	}
+	return d;
+}
+
+size_t sync_uids_fit(const uint32_t *uids, size_t count)
+{
+	size_t bytes = 0, i = 0;
+
+	while (i < count) {
+		size_t last = i, length;
+
+		while (last + 1 < count && uids[last + 1] == uids[last] + 1)
+			last++;
+		length = digits(uids[i]) + 1 + (last > i ? digits(uids[last]) + 1 : 0);
+		if (i > 0 && bytes + length > SYNC_SET_BYTES)
+			break;
+		bytes += length;
+		i = last + 1;
+	}
+	return i;
+}
+
+/* Several commands answer to one reply: the first refusal counts. */
+static void merge_reply(void *ctx, const struct imap_result *res)
+{
+	struct sync_reply *reply = ctx;
+
+	if (reply->err < 0)
+		return;
+	sync_reply_release(reply);
+	sync_reply_fill(reply, res);
+}
+
+void sync_search_send(struct sync_link *l, struct sync_box *box, const char *criteria,
+                      const struct sync_uids *uids, struct sync_reply *reply)
+{
+	size_t at = 0;
+
+	do {
+		struct imap_cmd *cmd = imap_cmd_new("UID SEARCH");
+		size_t n = uids ? sync_uids_fit(uids->items + at, uids->count - at) : 0;
+
+		if (criteria)
+			imap_cmd_raw(cmd, criteria);
+		if (uids) {
+			imap_cmd_raw(cmd, "UID");
+			imap_cmd_uids(cmd, uids->items + at, n);
+		}
+		sync_link_send(l, &cmd, box, merge_reply, reply);
+		at += n;
+	} while (uids && at < uids->count);
+}
+
+void sync_search_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
+{
+	(void)box;
+	if (r->kind != IMAP_RESP_SEARCH)
+		return;
+	for (size_t i = 0; i < r->search.count; i++)
+		sync_uids_add(ctx, r->search.numbers[i]);
+}
+
+void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids, char sign,
+                     const char *flags, struct sync_reply *reply)
+{
+	for (size_t at = 0, n; at < uids->count; at += n) {
+		struct imap_cmd *cmd = imap_cmd_new("UID STORE");
+
+		n = sync_uids_fit(uids->items + at, uids->count - at);
+		imap_cmd_uids(cmd, uids->items + at, n);
+		imap_cmd_rawf(cmd, "%cFLAGS.SILENT", sign);
+		imap_cmd_flags(cmd, flags);
+		sync_link_send(l, &cmd, box, merge_reply, reply);
+	}
+}
+
+/* ---- One pass over the log ---- */
+
+static bool kept(const struct pass *p, int64_t seq)
+{
+	for (size_t i = 0; i < p->kept_count; i++)
+		if (p->kept[i] == seq)
+			return true;
+	return false;
+}
+
+static void keep(struct pass *p, int64_t seq)
+{
+	if (p->kept_count == p->kept_cap) {
+		p->kept_cap = p->kept_cap ? p->kept_cap * 2 : 64;
+		p->kept = mem_realloc(p->kept, p->kept_cap, sizeof(*p->kept));
+	}
+	p->kept[p->kept_count++] = seq;
+}
+
+static bool goes_with(const struct store_op *first, const struct store_op *op)
+{
+	return op->kind == first->kind && op->state == first->state && op->mailbox == first->mailbox &&
+	       op->target == first->target && op->delete_mode == first->delete_mode && op->step == first->step;
+}
+
+static void batch_add(struct sync_batch *b, struct store_op *op)
+{
+	b->acts = mem_realloc(b->acts, b->count + 1, sizeof(*b->acts));
+	b->acts[b->count] = (struct sync_act){ .op = *op };
+	sync_evidence_parse(op->evidence, &b->acts[b->count].ev);
+	b->count++;
+	*op = (struct store_op){ 0 };
+}
+
+static void batch_release(struct sync_batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		sync_reply_release(&b->acts[i].reply);
+		sync_evidence_release(&b->acts[i].ev);
+		store_op_release(&b->acts[i].op);
+	}
+	free(b->acts);
+	*b = (struct sync_batch){ .link = b->link };
+}
+
+/*
+ * Takes the first action behind `after` and all that may go with it.  Later ones may overtake
+ * others: actions on one message depend on each other, and nothing overtakes a change of a
+ * mailbox.  1, 0 at the end of the log, ERR_IO.
+ */
+static int gather(struct pass *p, int64_t after, struct sync_batch *b)
+{
+	struct store_op op = { 0 };
+	int r, looked = 0;
+
+	while ((r = store_op_next(p->link->store, after, p->now_ms, &op)) > 0) {
+		after = op.seq;
+		if (kept(p, op.seq) || lacks_uid(&op)) {
+			store_op_release(&op);
+			continue;
+		}
+		if (b->count == 0 || goes_with(&b->acts[0].op, &op))
+			batch_add(b, &op);
+		else if (is_mailbox_kind(op.kind))
+			break;
+		store_op_release(&op);
+		if (b->count >= kinds[b->acts[0].op.kind].batch || is_mailbox_kind(b->acts[0].op.kind) ||
+		    ++looked >= LOOK_AHEAD)
+			break;
+	}
+	store_op_release(&op);
+	return r < 0 ? r : b->count > 0;
+}
+
+/* What a batch left in the log is not taken up again in this pass. */
+static void note_rest(struct pass *p, const struct sync_batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		keep(p, b->acts[i].op.seq);
+		if (!b->acts[i].settled)
+			p->left++;
+	}
+}
+
+static int run_pass(struct pass *p)
+{
+	struct sync_batch b = { .link = p->link };
+	int64_t after = 0;
+	int r;
+
+	while ((r = gather(p, after, &b)) > 0) {
+		after = b.acts[0].op.seq - 1;
+		r = kinds[b.acts[0].op.kind].run(&b);
+		note_rest(p, &b);
+		batch_release(&b);
+		if (r < 0)
+			break;
+	}
+	batch_release(&b);
+	return r;
+}
+
+int sync_replay(struct sync_link *l, bool now, int64_t *left)
+{
+	struct pass p = { .link = l, .now_ms = now ? 0 : wall_ms() };
+	struct store_op_counts counts;
+	int r = run_pass(&p);
+
+	free(p.kept);
+	*left = p.left;
+	if (store_op_counts(l->store, &counts) == 0) {
+		pthread_mutex_lock(&l->sync->lock);
+		l->sync->parked = counts.parked;
+		pthread_mutex_unlock(&l->sync->lock);
+	}
+	return r;
+}

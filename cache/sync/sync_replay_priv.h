@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SYNC_REPLAY_PRIV_H
+#define SYNC_REPLAY_PRIV_H
+
+#include "sync_evidence_priv.h"
+#include "sync_link_priv.h"
+#include "sync_uids_priv.h"
+
+/*
+ * Carries the log out, client to server (RFC 4549 3 and 4.2).  Each kind of action stands in one
+ * table in sync_replay.c: what runs it, whether twice is harmless, how many go together.
+ *
+ * An action is done when a reply proves it or a look at the mailbox does; OK alone is no proof.
+ * What may not run twice is first committed as SENT with its evidence; after a lost connection it
+ * is looked up before anything is sent again.
+ */
+
+/* One action of a batch. */
+struct sync_act {
+	struct store_op op;
+	struct sync_evidence ev;
+	bool settled;           /* done, parked or put back: nothing more to do in this pass */
+	bool seen;              /* the mailbox still has it */
+	bool right;             /* FLAGS: its flags are as wanted */
+	uint32_t new_uid;       /* what the target gave it; 0: not known */
+	struct sync_reply reply; /* of the command that it led */
+	const struct sync_reply *shared; /* of the command that it was part of */
+};
+
+/* Actions of one kind, mailbox and target that go together. */
+struct sync_batch {
+	struct sync_link *link;
+	struct sync_act *acts;
+	size_t count;
+};
+
+/* ---- For the kinds ---- */
+
+/* Proven: the store takes it over.  ERR_IO. */
+int sync_act_done(struct sync_batch *b, struct sync_act *a, uint32_t uidvalidity);
+
+/* The server refused, or did not do what it said: parked when that is final (a refusal without a
+ * known code after three tries), else put back with back-off. */
+int sync_act_refused(struct sync_batch *b, struct sync_act *a, int err, const char *text);
+
+/* Not executed and not its fault: put back for `delay_ms`. */
+int sync_act_later(struct sync_batch *b, struct sync_act *a, int64_t delay_ms, int err, const char *text);
+
+/* The same for all that are not settled. */
+int sync_batch_refused(struct sync_batch *b, int err, const char *text);
+int sync_batch_later(struct sync_batch *b, int64_t delay_ms, int err, const char *text);
+
+/* Commits all unsettled ones as SENT with their evidence, durable before it returns. */
+int sync_batch_sent(struct sync_batch *b, int step);
+
+/* Selects the mailbox for the batch; on failure settles the batch and gives 1 (the caller returns
+ * 0), or the link's error. */
+int sync_batch_open(struct sync_batch *b, int64_t mailbox, struct sync_box **out);
+
+/* UIDs of the unsettled acts, ascending, unique. */
+void sync_batch_uids(const struct sync_batch *b, struct sync_uids *out);
+
+/* How many of these ascending UIDs, folded into ranges, fit into one command. */
+size_t sync_uids_fit(const uint32_t *uids, size_t count);
+
+/* Queues `UID SEARCH criteria [UID set]`; what it finds reaches box->data. */
+void sync_search_send(struct sync_link *l, struct sync_box *box, const char *criteria,
+                      const struct sync_uids *uids, struct sync_reply *reply);
+
+/* A box->data function: collects SEARCH numbers into the struct sync_uids at `ctx`. */
+void sync_search_data(void *ctx, struct sync_box *box, const struct imap_resp *r);
+
+/* A batch of messages leaves the selected mailbox for good: \Deleted and UID EXPUNGE, or its
+ * emulation (RFC 4549 4.2.4), proven by a search.  Sets `seen` on those that are still there. */
+int sync_expunge(struct sync_batch *b, struct sync_box *box, int step);
+
+/* Queues UID STORE +-FLAGS.SILENT of these UIDs.  `reply` keeps the first refusal, or the last OK:
+ * init it with zeros, release it. */
+void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids, char sign,
+                     const char *flags, struct sync_reply *reply);
+
+/* ---- The kinds ---- */
+int sync_run_flags(struct sync_batch *b);
+int sync_run_delete(struct sync_batch *b);
+int sync_run_append(struct sync_batch *b);
+int sync_run_transfer(struct sync_batch *b); /* COPY, MOVE, DELETE to the trash */
+int sync_run_mailbox(struct sync_batch *b);  /* CREATE REMOVE RENAME SUBSCRIBE UNSUBSCRIBE */
+
+#endif
