@@ -139,6 +139,31 @@ int sync_batch_sent(struct sync_batch *b, int step)
 	return r < 0 ? r : store_flush(b->link->store);
 }
 
+int sync_batch_lost(struct sync_batch *b, int err)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		const struct sync_act *a = &b->acts[i];
+
+		if (a->settled || !a->shared || !a->shared->unsent)
+			continue;
+		if (store_op_requeue(b->link->store, a->op.seq, wall_ms(), err, err_text(err)) < 0)
+			return ERR_IO;
+	}
+	return err;
+}
+
+void sync_replay_pause(struct sync_batch *b)
+{
+	struct sync *s = b->link->sync;
+	int64_t until = clock_mono_ms() + 2000;
+
+	while (clock_left_ms(until) > 0 && !sync_should_leave(s, b->link->since)) {
+		pthread_mutex_lock(&s->lock);
+		sync_rest_until(s, until);
+		pthread_mutex_unlock(&s->lock);
+	}
+}
+
 int sync_batch_open(struct sync_batch *b, int64_t mailbox, struct sync_box **out)
 {
 	struct err_reason why = { "" };

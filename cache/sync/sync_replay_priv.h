@@ -53,6 +53,18 @@ int sync_batch_later(struct sync_batch *b, int64_t delay_ms, int err, const char
 /* Commits all unsettled ones as SENT with their evidence, durable before it returns. */
 int sync_batch_sent(struct sync_batch *b, int step);
 
+/* After a lost link: those of which certainly nothing left go back to the queue, the rest stays SENT
+ * and is looked up at the next connection.  Returns `err`. */
+int sync_batch_lost(struct sync_batch *b, int err);
+
+/* Waits about two seconds, less when the program stops: a server may still be busy with what a lost
+ * connection asked for. */
+void sync_replay_pause(struct sync_batch *b);
+
+/* Looks for the unsettled acts in the target mailbox, twice when `patient`, and sets new_uid of those
+ * it finds.  `uidvalidity` is the mailbox's.  1: it cannot be opened now; the link's error. */
+int sync_batch_look(struct sync_batch *b, int64_t mailbox, bool patient, uint32_t *uidvalidity);
+
 /* Selects the mailbox for the batch; on failure settles the batch and gives 1 (the caller returns
  * 0), or the link's error. */
 int sync_batch_open(struct sync_batch *b, int64_t mailbox, struct sync_box **out);

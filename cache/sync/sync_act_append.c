@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mem.h"
+#include "store_message.h"
+#include "sync_replay_priv.h"
+
+/*
+ * Uploads (RFC 4549 4.2.1, RFC 3502, RFC 4315).  APPENDUID proves one; without it, and after a
+ * lost connection, it is looked for by what its evidence says.
+ */
+
+enum { MULTI_BYTES = 4 * 1024 * 1024 }; /* of one MULTIAPPEND: what a lost connection repeats */
+
+struct upload {
+	int fd;
+	struct store_message message;
+};
+
+static int64_t read_spool(void *ctx, uint64_t offset, char *dst, size_t cap)
+{
+	const struct upload *u = ctx;
+	ssize_t n = pread(u->fd, dst, cap, (off_t)offset);
+
+	return n > 0 ? n : ERR_IO;
+}
+
+static void uploads_release(struct upload *u, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (u[i].fd >= 0)
+			close(u[i].fd);
+		store_message_release(&u[i].message);
+	}
+	free(u);
+}
+
+/* Opens the frozen bytes and writes down how to know them again. */
+static int prepare(struct sync_batch *b, struct sync_act *a, struct upload *u)
+{
+	struct store *st = b->link->store;
+	struct stat info;
+	int r;
+
+	u->fd = -1;
+	r = store_message_get(st, a->op.message, &u->message);
+	if (r < 0)
+		return r == ERR_NOTFOUND ? sync_act_refused(b, a, r, "its message is not known any more") : r;
+	u->fd = store_spool_open(st, a->op.spool, 0);
+	if (u->fd < 0 || fstat(u->fd, &info) < 0)
+		return sync_act_refused(b, a, ERR_NOTFOUND, "its bytes are not there any more");
+	sync_evidence_release(&a->ev);
+	a->ev = (struct sync_evidence){
+		.size = (uint64_t)info.st_size, .date = u->message.date,
+		.message_id = mem_strdup(u->message.message_id),
+	};
+	return sync_evidence_digest(read_spool, u, a->ev.size, a->ev.digest);
+}
+
+static int prepare_all(struct sync_batch *b, struct upload **out)
+{
+	struct upload *u = mem_alloc(b->count * sizeof(*u));
+	int r = 0;
+
+	for (size_t i = 0; i < b->count; i++)
+		u[i].fd = -1;
+	for (size_t i = 0; r == 0 && i < b->count; i++)
+		if (!b->acts[i].settled)
+			r = prepare(b, &b->acts[i], &u[i]);
+	*out = u;
+	return r;
+}
+
+/* What the mailbox was like before; where STATUS is refused, APPEND will say why. */
+static int take_evidence(struct sync_batch *b, const struct store_mailbox *m)
+{
+	uint32_t uidvalidity = 0, uidnext = 0;
+	struct sync_reply reply = { 0 };
+	int r;
+
+	if (b->link->box && b->link->box->mailbox == m->id)
+		sync_link_unselect(b->link);
+	r = sync_target_status(b->link, m->wire_name, &uidvalidity, &uidnext, &reply);
+	sync_reply_release(&reply);
+	if (r < 0 && !sync_link_up(b->link))
+		return r;
+	for (size_t i = 0; i < b->count; i++) {
+		b->acts[i].ev.uidvalidity = uidvalidity;
+		b->acts[i].ev.uidnext = uidnext;
+	}
+	return 0;
+}
+
+static void add_message(struct imap_cmd *cmd, const struct sync_act *a, struct upload *u)
+{
+	imap_cmd_flags(cmd, a->op.add ? a->op.add : "");
+	imap_cmd_datetime(cmd, u->message.date, u->message.date_zone_min);
+	imap_cmd_literal(cmd, a->ev.size, read_spool, u);
+}
+
+/* How many from `at` on go into one command. */
+static size_t together(const struct sync_batch *b, size_t at, bool multi)
+{
+	uint64_t bytes = b->acts[at].ev.size;
+	size_t n = 1;
+
+	while (multi && at + n < b->count && !b->acts[at + n].settled &&
+	       bytes + b->acts[at + n].ev.size <= MULTI_BYTES)
+		bytes += b->acts[at + n++].ev.size;
+	return n;
+}
+
+static void send_all(struct sync_batch *b, const struct store_mailbox *m, struct upload *u, bool multi)
+{
+	for (size_t at = 0, n; at < b->count; at += n) {
+		struct imap_cmd *cmd;
+
+		n = 1;
+		if (b->acts[at].settled)
+			continue;
+		n = together(b, at, multi);
+		cmd = imap_cmd_new("APPEND");
+		imap_cmd_mailbox(cmd, m->wire_name);
+		for (size_t i = at; i < at + n; i++) {
+			add_message(cmd, &b->acts[i], &u[i]);
+			b->acts[i].shared = &b->acts[at].reply;
+		}
+		sync_reply_release(&b->acts[at].reply);
+		sync_link_send(b->link, &cmd, NULL, sync_reply_done, &b->acts[at].reply);
+	}
+}
+
+/* APPENDUID pairs UIDs with messages in the order of sending. */
+static void take_uids(struct sync_batch *b)
+{
+	const struct sync_reply *reply = NULL;
+	uint64_t nth = 0;
+
+	for (size_t i = 0; i < b->count; i++) {
+		struct sync_act *a = &b->acts[i];
+
+		if (a->settled || !a->shared)
+			continue;
+		nth = a->shared == reply ? nth + 1 : 0;
+		reply = a->shared;
+		if (reply->err == 0 && reply->code == IMAP_CODE_APPENDUID)
+			a->new_uid = imap_set_nth(&reply->code_set, nth);
+	}
+}
+
+/* REPLACE by hand: the old one goes when the new one is proven. */
+static int remove_old(struct sync_batch *b, struct sync_act *a)
+{
+	struct sync_batch one = { .link = b->link, .acts = a, .count = 1 };
+	struct sync_box *box = NULL;
+	int r;
+
+	a->ev.found = a->new_uid;
+	r = sync_batch_sent(&one, 2);
+	if (r < 0 || a->op.uid == 0)
+		return r;
+	r = sync_link_open_box(b->link, a->op.mailbox, &box, NULL);
+	if (r == 0)
+		r = sync_expunge(&one, box, 2);
+	sync_box_unref(&box);
+	return r < 0 && sync_link_up(b->link) ? 1 : r;
+}
+
+static int settle_proven(struct sync_batch *b, struct sync_act *a, uint32_t uidvalidity)
+{
+	int r = 0;
+
+	if (a->op.kind == STORE_OP_REPLACE)
+		r = remove_old(b, a);
+	if (r != 0 || (a->op.kind == STORE_OP_REPLACE && a->seen))
+		return r < 0 ? r : 0; /* stays SENT: the old one is tried again */
+	return sync_act_done(b, a, uidvalidity);
+}
+
+/* Settles what the replies prove; true when some remain to be looked for. */
+static int settle_replies(struct sync_batch *b, bool multi, bool *look)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct sync_act *a = &b->acts[i];
+		int r = 0;
+
+		if (a->settled || !a->shared)
+			continue;
+		if (a->new_uid)
+			r = settle_proven(b, a, (uint32_t)a->shared->code_number);
+		else if (a->shared->err == 0 || multi)
+			*look = true; /* OK without proof; or one of many refused, which may be half done */
+		else
+			r = sync_act_refused(b, a, a->shared->err, a->shared->text);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int settle_found(struct sync_batch *b, uint32_t uidvalidity)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct sync_act *a = &b->acts[i];
+		int r = a->settled || !a->new_uid ? 0 : settle_proven(b, a, uidvalidity);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static bool any_unsettled(const struct sync_batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->acts[i].settled && !b->acts[i].new_uid)
+			return true;
+	return false;
+}
+
+/* Sends, waits, settles.  1: some of a MULTIAPPEND are certainly not there, to be sent singly. */
+static int upload(struct sync_batch *b, const struct store_mailbox *m, struct upload *u, bool multi)
+{
+	uint32_t uidvalidity = 0;
+	bool look = false;
+	int r = take_evidence(b, m);
+
+	if (r == 0)
+		r = sync_batch_sent(b, 1);
+	if (r < 0)
+		return r;
+	send_all(b, m, u, multi);
+	r = sync_link_run(b->link, 0);
+	take_uids(b);
+	if (r < 0) {
+		int settled = settle_found(b, 0);
+
+		return settled < 0 ? settled : sync_batch_lost(b, r);
+	}
+	r = settle_replies(b, multi, &look);
+	if (r < 0 || !look)
+		return r;
+	r = sync_batch_look(b, m->id, true, &uidvalidity);
+	if (r != 0)
+		return r < 0 ? r : 0; /* stays SENT */
+	r = settle_found(b, uidvalidity);
+	if (r == 0 && any_unsettled(b) && !multi)
+		r = sync_batch_refused(b, ERR_REFUSED, "the server said OK and did not store the message");
+	return r < 0 ? r : any_unsettled(b);
+}
+
+/* Many at once only where the answer proves each. */
+static bool may_multi(const struct sync_batch *b)
+{
+	struct imap_session *s = b->link->session;
+
+	return b->count > 1 && imap_session_has(s, "MULTIAPPEND") && imap_session_has(s, "UIDPLUS");
+}
+
+static int send_new(struct sync_batch *b, const struct store_mailbox *m)
+{
+	bool multi = may_multi(b);
+	struct upload *u = NULL;
+	int r = prepare_all(b, &u);
+
+	if (r == 0 && any_unsettled(b))
+		r = upload(b, m, u, multi);
+	if (r == 1)
+		r = upload(b, m, u, false);
+	uploads_release(u, b->count);
+	return r < 0 ? r : 0;
+}
+
+/* What a lost connection left: found, or certainly not there and sent again. */
+static int resume(struct sync_batch *b, const struct store_mailbox *m)
+{
+	uint32_t uidvalidity = 0;
+	int r = 0;
+
+	if (b->acts[0].op.step >= 2) {
+		for (size_t i = 0; i < b->count; i++)
+			b->acts[i].new_uid = b->acts[i].ev.found;
+		uidvalidity = b->acts[0].ev.uidvalidity;
+	} else {
+		r = sync_batch_look(b, m->id, true, &uidvalidity);
+	}
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = settle_found(b, uidvalidity);
+	return r == 0 && any_unsettled(b) ? send_new(b, m) : r;
+}
+
+int sync_run_append(struct sync_batch *b)
+{
+	struct store_mailbox m;
+	int r = store_mailbox_get(b->link->store, b->acts[0].op.mailbox, &m);
+
+	if (r == ERR_NOTFOUND)
+		return sync_batch_refused(b, r, "the mailbox does not exist any more");
+	if (r < 0)
+		return r;
+	if (!m.wire_name)
+		r = sync_batch_later(b, 5000, ERR_NOTFOUND, "the mailbox is not on the server yet");
+	else if (b->acts[0].op.state == STORE_OP_SENT)
+		r = resume(b, &m);
+	else
+		r = send_new(b, &m);
+	store_mailbox_release(&m);
+	return r;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store_message.h"
+#include "sync_replay_priv.h"
+
+/*
+ * After an unknown outcome: is what was sent in the target mailbox?  Looked for among the messages
+ * that came after the evidence was taken.
+ */
+
+/* Where to begin: the lowest UIDNEXT of those whose evidence is of this UIDVALIDITY. */
+static uint32_t first_uid(const struct sync_batch *b, uint32_t uidvalidity)
+{
+	uint32_t first = UINT32_MAX;
+
+	for (size_t i = 0; i < b->count; i++) {
+		const struct sync_evidence *ev = &b->acts[i].ev;
+		uint32_t from = ev->uidvalidity == uidvalidity ? ev->uidnext : 0;
+
+		if (!b->acts[i].settled && b->acts[i].new_uid == 0 && from < first)
+			first = from;
+	}
+	return first;
+}
+
+static bool is_ours(const struct sync_batch *b, int64_t node)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->acts[i].op.message == node || b->acts[i].op.copy == node)
+			return true;
+	return false;
+}
+
+/* A message that another upload from here has become is not this one, alike as they are.  Such
+ * a file has the name a person gave it; one that a pull brought is named by its UID. */
+static void exclude_known(struct sync_batch *b, int64_t mailbox, struct sync_candidates *c)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		struct store_node node;
+		char prefix[16];
+		int64_t id;
+
+		if (store_message_by_uid(b->link->store, mailbox, c->items[i].uid, &id) < 0 || is_ours(b, id) ||
+		    store_node_get(b->link->store, id, &node) < 0)
+			continue;
+		(void)snprintf(prefix, sizeof(prefix), "%" PRIu32, c->items[i].uid);
+		c->items[i].taken = node.name[0] && strncmp(node.name, prefix, strlen(prefix)) != 0;
+	}
+}
+
+/* Number of acts still not found, or the link's error. */
+static int match_all(struct sync_batch *b, struct sync_box *box, struct sync_candidates *c)
+{
+	int missing = 0;
+
+	for (size_t i = 0; i < b->count; i++) {
+		struct sync_act *a = &b->acts[i];
+		int r;
+
+		if (a->settled || a->new_uid)
+			continue;
+		r = sync_candidates_match(b->link, box, c, &a->ev, &a->new_uid);
+		if (r < 0)
+			return r;
+		missing += r == 0;
+	}
+	return missing;
+}
+
+static int look_once(struct sync_batch *b, struct sync_box *box)
+{
+	struct sync_candidates c = { 0 };
+	int r = sync_candidates_fetch(b->link, box, first_uid(b, box->uidvalidity), &c);
+
+	if (r == 0) {
+		exclude_known(b, box->mailbox, &c);
+		r = match_all(b, box, &c);
+	}
+	sync_candidates_release(&c);
+	return r;
+}
+
+int sync_batch_look(struct sync_batch *b, int64_t mailbox, bool patient, uint32_t *uidvalidity)
+{
+	struct err_reason why = { "" };
+	struct sync_box *box = NULL;
+	int r = sync_link_open_box(b->link, mailbox, &box, &why);
+
+	if (r < 0)
+		return sync_link_up(b->link) ? 1 : r;
+	*uidvalidity = box->uidvalidity;
+	r = look_once(b, box);
+	if (r > 0 && patient) {
+		struct imap_cmd *cmd = imap_cmd_new("NOOP");
+
+		sync_replay_pause(b);
+		r = sync_link_exec(b->link, &cmd, box, NULL);
+		if (r == 0)
+			r = look_once(b, box);
+	}
+	sync_box_unref(&box);
+	if (r < 0 && sync_link_up(b->link))
+		return 1; /* the server refused to show them: not now */
+	return r < 0 ? r : 0;
+}
