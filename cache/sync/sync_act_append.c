@@ -181,25 +181,44 @@ static int settle_proven(struct sync_batch *b, struct sync_act *a, uint32_t uidv
 	return sync_act_done(b, a, uidvalidity);
 }
 
-/* Settles what the replies prove; true when some remain to be looked for. */
-static int settle_replies(struct sync_batch *b, bool multi, bool *look)
+/* Those that APPENDUID proves. */
+static int settle_uids(struct sync_batch *b)
 {
 	for (size_t i = 0; i < b->count; i++) {
 		struct sync_act *a = &b->acts[i];
 		int r = 0;
 
-		if (a->settled || !a->shared)
-			continue;
-		if (a->new_uid)
+		if (!a->settled && a->shared && a->new_uid)
 			r = settle_proven(b, a, (uint32_t)a->shared->code_number);
-		else if (a->shared->err == 0 || multi)
-			*look = true; /* OK without proof; or one of many refused, which may be half done */
-		else
-			r = sync_act_refused(b, a, a->shared->err, a->shared->text);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/* Refused for certain: one alone, or many for a mailbox that is not there.  Of many refused for
+ * another reason some servers keep the first. */
+static bool refused(const struct sync_act *a, bool multi)
+{
+	return a->shared->err < 0 && (!multi || a->shared->err == ERR_NOTFOUND);
+}
+
+/* Settles what the replies say; *look when some remain to be looked for. */
+static int settle_replies(struct sync_batch *b, bool multi, bool *look)
+{
+	int r = settle_uids(b);
+
+	for (size_t i = 0; r == 0 && i < b->count; i++) {
+		struct sync_act *a = &b->acts[i];
+
+		if (a->settled || a->new_uid || !a->shared)
+			continue;
+		if (refused(a, multi))
+			r = sync_act_refused(b, a, a->shared->err, a->shared->text);
+		else
+			*look = true;
+	}
+	return r;
 }
 
 static int settle_found(struct sync_batch *b, uint32_t uidvalidity)
@@ -237,7 +256,7 @@ static int upload(struct sync_batch *b, const struct store_mailbox *m, struct up
 	r = sync_link_run(b->link, 0);
 	take_uids(b);
 	if (r < 0) {
-		int settled = settle_found(b, 0);
+		int settled = settle_uids(b);
 
 		return settled < 0 ? settled : sync_batch_lost(b, r);
 	}
