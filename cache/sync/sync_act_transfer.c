@@ -14,7 +14,11 @@
  *   step 2  the copy is proven, evidence has its UID; the source is to go
  */
 
-enum { STEP_SENT = 1, STEP_COPIED = 2 };
+enum {
+	STEP_SENT = 1,
+	STEP_COPIED = 2,
+	COPYUID_MAX = 100000, /* members of a set that a server may make us expand */
+};
 
 struct transfer {
 	struct sync_batch *batch;
@@ -58,19 +62,27 @@ static int take_evidence(struct sync_batch *b, uint32_t uidvalidity, uint32_t ui
 
 /* ---- What the server answers ---- */
 
+static void expand(const struct imap_set *set, struct sync_uids *out)
+{
+	for (size_t i = 0; i < set->count; i++)
+		for (uint64_t uid = set->ranges[i].first;
+		     uid <= set->ranges[i].last && out->count < COPYUID_MAX; uid++)
+			sync_uids_add(out, (uint32_t)uid);
+}
+
+/* COPYUID pairs the two sets in their order (RFC 4315 3). */
 static void pair(struct sync_batch *b, const struct imap_set *from, const struct imap_set *to)
 {
-	uint64_t n = imap_set_size(from, UINT32_MAX);
+	struct sync_uids source = { 0 }, copies = { 0 };
 
-	for (size_t i = 0; i < b->count; i++) {
-		if (b->acts[i].settled || !imap_set_has(from, b->acts[i].op.uid))
-			continue;
-		for (uint64_t nth = 0; nth < n; nth++)
-			if (imap_set_nth(from, nth) == b->acts[i].op.uid) {
-				b->acts[i].new_uid = imap_set_nth(to, nth);
-				break;
-			}
-	}
+	expand(from, &source);
+	expand(to, &copies);
+	for (size_t i = 0; source.count == copies.count && i < b->count; i++)
+		for (size_t nth = 0; !b->acts[i].settled && nth < source.count; nth++)
+			if (source.items[nth] == b->acts[i].op.uid)
+				b->acts[i].new_uid = copies.items[nth];
+	sync_uids_release(&source);
+	sync_uids_release(&copies);
 }
 
 /* MOVE gives COPYUID in an untagged OK before the EXPUNGEs, COPY in the tagged one. */

@@ -158,22 +158,31 @@ static void status_data(void *ctx, const struct imap_resp *r)
 	seen->uidnext = r->status.has_uidnext ? r->status.uidnext : 0;
 }
 
+int sync_ask(struct sync_link *l, struct imap_cmd **cmd, void (*data)(void *ctx, const struct imap_resp *r),
+             void *ctx, struct sync_reply *reply)
+{
+	void (*old_data)(void *, const struct imap_resp *) = l->data;
+	void *old_ctx = l->ctx;
+	int r;
+
+	l->data = data;
+	l->ctx = ctx;
+	r = sync_link_exec(l, cmd, NULL, reply);
+	l->data = old_data;
+	l->ctx = old_ctx;
+	return r;
+}
+
 int sync_target_status(struct sync_link *l, const char *wire_name, uint32_t *uidvalidity, uint32_t *uidnext,
                        struct sync_reply *reply)
 {
-	void (*data)(void *, const struct imap_resp *) = l->data;
 	struct imap_cmd *cmd = imap_cmd_new("STATUS");
 	struct status_seen seen = { 0 };
-	void *ctx = l->ctx;
 	int r;
 
 	imap_cmd_mailbox(cmd, wire_name);
 	imap_cmd_raw(cmd, "(UIDVALIDITY UIDNEXT)");
-	l->data = status_data;
-	l->ctx = &seen;
-	r = sync_link_exec(l, &cmd, NULL, reply);
-	l->data = data;
-	l->ctx = ctx;
+	r = sync_ask(l, &cmd, status_data, &seen, reply);
 	if (r == 0 && !seen.came)
 		r = ERR_REFUSED;
 	if (r == 0) {

@@ -33,6 +33,10 @@ void sync_evidence_release(struct sync_evidence *e);
 int sync_evidence_digest(imap_literal_fn read, void *ctx, uint64_t len, char out[IMAP_DIGEST_MAX]);
 void sync_evidence_digest_mem(const void *data, size_t len, char out[IMAP_DIGEST_MAX]);
 
+/* One command without a mailbox, with what its untagged data go to; as sync_link_exec(). */
+int sync_ask(struct sync_link *l, struct imap_cmd **cmd, void (*data)(void *ctx, const struct imap_resp *r),
+             void *ctx, struct sync_reply *reply);
+
 /* What STATUS says of a mailbox that is not selected here. */
 int sync_target_status(struct sync_link *l, const char *wire_name, uint32_t *uidvalidity, uint32_t *uidnext,
                        struct sync_reply *reply);
