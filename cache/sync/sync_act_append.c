@@ -178,7 +178,10 @@ static int settle_proven(struct sync_batch *b, struct sync_act *a, uint32_t uidv
 		r = remove_old(b, a);
 	if (r != 0 || (a->op.kind == STORE_OP_REPLACE && a->seen))
 		return r < 0 ? r : 0; /* stays SENT: the old one is tried again */
-	return sync_act_done(b, a, uidvalidity);
+	r = sync_act_done(b, a, uidvalidity);
+	if (r == 0)
+		r = store_body_adopt(b->link->store, a->op.message);
+	return r == ERR_IO || r == ERR_NOSPACE ? r : 0; /* else edited again meanwhile: its bytes are newer */
 }
 
 /* Those that APPENDUID proves. */
