@@ -1,1 +1,0 @@
-/* placeholder */ extern int sync_placeholder; int sync_placeholder;
