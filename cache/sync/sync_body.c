@@ -30,6 +30,7 @@ enum {
 	OVERHEAD = 512,            /* of a small body, in bytes of the window */
 	WINDOW_MIN = 1024 * 1024,
 	WINDOW_MAX = 16 * 1024 * 1024,
+	TUNE_MS = 250,
 	TRIES = 3
 };
 
@@ -67,7 +68,7 @@ struct sync_bodies {
 	struct item *queue, **queue_end;
 	struct item **sent; /* in order of asking */
 	size_t sent_count, sent_cap, cursor;
-	uint64_t in_flight, window;
+	uint64_t queued, in_flight, window; /* bytes, by size as known */
 	int64_t window_ms;  /* when the present window began */
 	uint64_t window_got;
 	struct ready ready[WRITE_BODIES];
@@ -87,6 +88,7 @@ static uint64_t cost(const struct sync_need *n)
 
 static void enqueue(struct sync_bodies *b, struct item *it)
 {
+	b->queued += cost(&it->need);
 	it->next = NULL;
 	*b->queue_end = it;
 	b->queue_end = &it->next;
@@ -95,6 +97,7 @@ static void enqueue(struct sync_bodies *b, struct item *it)
 /* In front: a large one goes on before anything else, for a thread writes one body at a time. */
 static void enqueue_first(struct sync_bodies *b, struct item *it)
 {
+	b->queued += cost(&it->need);
 	it->next = b->queue;
 	if (!b->queue)
 		b->queue_end = &it->next;
@@ -405,6 +408,7 @@ static struct item *dequeue(struct sync_bodies *b)
 {
 	struct item *it = b->queue;
 
+	b->queued -= cost(&it->need);
 	b->queue = it->next;
 	if (!b->queue)
 		b->queue_end = &b->queue;
@@ -480,13 +484,13 @@ static void pump(struct sync_bodies *b)
 	}
 }
 
-/* What the link moves in half a second, so that a person waits about that long. */
+/* What the link moves in a second, so that a person waits no longer than about that. */
 static void tune(struct sync_bodies *b)
 {
 	int64_t now = clock_mono_ms(), took = now - b->window_ms;
 	uint64_t goal;
 
-	if (took < 500)
+	if (took < TUNE_MS)
 		return;
 	goal = b->window_got * 1000 / (uint64_t)took;
 	if (goal > b->window * 2)
@@ -522,7 +526,7 @@ struct sync_bodies *sync_bodies_new(struct sync_link *l)
 
 	b->link = l;
 	b->queue_end = &b->queue;
-	b->window = 2 * WINDOW_MIN;
+	b->window = 4 * WINDOW_MIN;
 	b->window_ms = clock_mono_ms();
 	return b;
 }
@@ -548,9 +552,14 @@ void sync_bodies_add(struct sync_bodies *b, const struct sync_need *need, bool u
 	enqueue(b, it);
 }
 
-uint64_t sync_bodies_window(const struct sync_bodies *b)
+bool sync_bodies_full(const struct sync_bodies *b)
 {
-	return b->window;
+	return b->queued >= b->window / 2;
+}
+
+int sync_bodies_top_up(struct sync_bodies *b)
+{
+	return sync_bodies_run(b, b->window / 2);
 }
 
 int64_t sync_bodies_stored(const struct sync_bodies *b)

@@ -226,6 +226,11 @@ static void on_data(void *ctx, const struct imap_resp *r)
 
 	if (b && !l->first && !b->done)
 		b = NULL;
+	if (b && !b->done && r->kind == IMAP_RESP_COND && r->code == IMAP_CODE_CLOSED) {
+		b->exists = 0; /* what came so far was about the mailbox before (RFC 7162 3.2.11) */
+		imap_msgmap_clear(b->map);
+		return;
+	}
 	if (b)
 		box_note(b, r);
 	if (b && b->data && b->ok)

@@ -19,10 +19,6 @@ struct sync_list {
 	bool complete; /* the command ended well */
 };
 
-struct sync_pass {
-	bool full; /* every mailbox is looked into, whatever STATUS says */
-};
-
 /* ---- sync_list.c ---- */
 
 /* Asks for all mailboxes and their numbers, and records the names.  0 or why the link is lost. */
@@ -38,7 +34,7 @@ int sync_list_confirm_gone(struct sync_link *l, const struct sync_list *list);
 /* ---- sync_pull.c ---- */
 
 /* Everything the server has that is not here: names, descriptors, flags, bodies. */
-int sync_pull_pass(struct sync_link *l, struct sync_pass *pass);
+int sync_pull_pass(struct sync_link *l);
 
 /* Bodies that the profile of one mailbox wants, newest first, about `max_bytes` at most (0: all).
  * 0: all that can be had; 1: there is more; or why the link is lost. */
@@ -79,7 +75,8 @@ void sync_bodies_add(struct sync_bodies *b, const struct sync_need *need, bool u
  * right are asked for once more.  0 or why the link is lost. */
 int sync_bodies_run(struct sync_bodies *b, uint64_t bytes);
 
-uint64_t sync_bodies_window(const struct sync_bodies *b); /* what to keep in flight */
+bool sync_bodies_full(const struct sync_bodies *b);   /* enough is queued to be run */
+int sync_bodies_top_up(struct sync_bodies *b);        /* the same until half the window is in flight */
 int64_t sync_bodies_stored(const struct sync_bodies *b);
 bool sync_bodies_stuck(const struct sync_bodies *b);      /* the disk refused */
 

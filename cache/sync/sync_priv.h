@@ -50,6 +50,7 @@ struct sync {
 	bool stopping, paused;
 	bool kicked;            /* the log has something new */
 	bool retry_now;         /* resumed by a person: no back-off */
+	bool pull_wanted;       /* the server found a mailbox made anew */
 	bool check_link;        /* the other connection died: is the worker's alive? */
 	bool server_up;         /* the serving connection is signed in */
 	uint64_t drop_links;    /* counts the reasons to leave every link: suspend, pause */

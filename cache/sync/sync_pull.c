@@ -20,15 +20,17 @@ static bool can_select(const struct store_mailbox *m)
 
 /* ---- Descriptors and flags ---- */
 
-/* False when the numbers prove that nothing has changed: only mod-sequences can tell of flags. */
+/* False when the numbers prove that nothing has changed: of flags only mod-sequences can tell. */
 static bool is_due(const struct store_mailbox *m, const struct sync_seen *seen)
 {
 	const struct imap_status *st = seen ? &seen->status : NULL;
 
-	if (!seen || !seen->has_status || !st->has_highestmodseq || st->highestmodseq == 0)
+	if (!seen || !seen->has_status || m->uidnext == 0 || st->uidvalidity != m->uidvalidity ||
+	    st->uidnext != m->uidnext || st->messages != m->messages)
 		return true;
-	return m->uidnext == 0 || st->highestmodseq != m->highestmodseq || st->uidvalidity != m->uidvalidity ||
-	       st->uidnext != m->uidnext || st->messages != m->messages;
+	if (st->messages == 0)
+		return false;
+	return !st->has_highestmodseq || st->highestmodseq == 0 || st->highestmodseq != m->highestmodseq;
 }
 
 /* Settles a group of scans whose commands are queued: round by round, all of them in one go. */
@@ -117,12 +119,19 @@ static bool wants_bodies(const struct sync *s, const struct store_mailbox *m)
 	return false;
 }
 
-/* People come first: what they want of the mailbox that this link has selected. */
+/* People come first: what they want of the mailbox that this link has selected, or of any when
+ * there is no other connection. */
 static void add_wants(struct sync_link *l, struct sync_bodies *b, int64_t mailbox)
 {
 	struct sync_need needs[WANTS];
+	bool alone;
 	size_t n;
 
+	pthread_mutex_lock(&l->sync->lock);
+	alone = sync_server_absent(l->sync);
+	pthread_mutex_unlock(&l->sync->lock);
+	if (alone)
+		mailbox = 0;
 	sync_want_resolve(l->sync, l->store);
 	n = sync_want_take(l->sync, l, mailbox, needs, WANTS);
 	for (size_t i = 0; i < n; i++)
@@ -151,15 +160,15 @@ static int bodies_of(struct sync_link *l, struct sync_bodies *b, int64_t mailbox
 			*bytes += need.size;
 			below = need.uid;
 			++*queued;
-			if (i % 50 == 49 || need.size > 1024 * 1024) {
+			if (sync_bodies_full(b)) {
 				add_wants(l, b, mailbox);
-				r = sync_bodies_run(b, sync_bodies_window(b) / 2);
+				r = sync_bodies_top_up(b);
 				sync_note_bodies(l->sync, sync_bodies_stored(b), *queued);
 			}
 		}
 		add_wants(l, b, mailbox);
 		if (r == 0)
-			r = sync_bodies_run(b, sync_bodies_window(b) / 2);
+			r = sync_bodies_top_up(b);
 	} while (r == 0 && n == LOOK_AT && !sync_bodies_stuck(b) && (!max_bytes || *bytes < max_bytes) &&
 	         !sync_claim_asked(l->sync, mailbox));
 	free(missing);
@@ -218,7 +227,7 @@ static int bodies_all(struct sync_link *l, const struct store_mailbox *boxes, si
 
 /* ---- A pass ---- */
 
-int sync_pull_pass(struct sync_link *l, struct sync_pass *pass)
+int sync_pull_pass(struct sync_link *l)
 {
 	struct sync_list list = { 0 };
 	struct store_mailbox *boxes = NULL;
@@ -244,9 +253,7 @@ int sync_pull_pass(struct sync_link *l, struct sync_pass *pass)
 	if (r == 0)
 		r = sync_link_run(l, 0);
 	sync_claim_release(l->sync, l, 0);
-	if (r == 0) {
-		pass->full = false;
+	if (r == 0)
 		sync_note_pass(l->sync);
-	}
 	return r;
 }

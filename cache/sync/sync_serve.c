@@ -95,6 +95,14 @@ static int leave(struct serving *v)
 	return r;
 }
 
+static void want_pull(struct sync *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->pull_wanted = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* While the worker begins a pass it needs the INBOX itself; a long pass is not waited for. */
 static bool is_settled(struct sync *s)
 {
@@ -128,6 +136,8 @@ static int rest_in_idle(struct serving *v)
 	sync_box_unref(&box);
 	if (r < 0) {
 		sync_claim_release(v->s, v->l, 0);
+		if (r == ERR_CONFLICT)
+			want_pull(v->s);
 		rest(v, 5000);
 		return sync_link_up(v->l) ? 0 : r;
 	}

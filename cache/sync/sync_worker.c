@@ -16,8 +16,9 @@ struct worker {
 	struct sync *s;
 	struct sync_link *l;
 	struct sync_backoff backoff;
-	struct sync_pass pass;
-	int64_t pull_due_ms; /* monotonic */
+	int64_t pull_due_ms;  /* monotonic */
+	uint64_t tried;       /* number of the last asking that a round could not fulfil, */
+	int64_t try_again_ms; /* and when it is tried again */
 };
 
 static bool paused(struct sync *s)
@@ -71,12 +72,24 @@ static void rest_offline(struct worker *w, int err, const struct err_reason *why
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Somebody waits for a complete round.  The lock is held. */
+static bool is_asked(const struct worker *w)
+{
+	const struct sync *s = w->s;
+
+	return s->wait_asked != s->wait_done &&
+	       (s->wait_asked != w->tried || clock_left_ms(w->try_again_ms) == 0);
+}
+
 /* Rests until there is work; true when a pull is due. */
 static bool rest_in_step(struct worker *w)
 {
 	struct sync *s = w->s;
 	int64_t held_ms = 0, until = w->pull_due_ms;
 	bool pull;
+
+	if (w->try_again_ms < until && clock_left_ms(w->try_again_ms) > 0)
+		until = w->try_again_ms;
 
 	if (store_op_next_time(w->l->store, &held_ms) == 0 && held_ms > 0) {
 		int64_t left = held_ms - clock_wall_ns() / 1000000;
@@ -86,11 +99,12 @@ static bool rest_in_step(struct worker *w)
 	}
 	pthread_mutex_lock(&s->lock);
 	while (!s->stopping && !s->paused && !s->kicked && s->drop_links == w->l->since &&
-	       s->wait_asked == s->wait_done && !s->check_link && !sync_server_absent(s) &&
+	       !is_asked(w) && !s->check_link && !s->pull_wanted && !sync_server_absent(s) &&
 	       clock_left_ms(until) > 0)
 		sync_rest_until(s, until);
 	s->kicked = false;
-	pull = s->wait_asked != s->wait_done || clock_left_ms(w->pull_due_ms) == 0;
+	pull = is_asked(w) || s->pull_wanted || clock_left_ms(w->pull_due_ms) == 0;
+	s->pull_wanted = false;
 	pthread_mutex_unlock(&s->lock);
 	return pull;
 }
@@ -99,18 +113,35 @@ static bool rest_in_step(struct worker *w)
 static int look_after(struct worker *w)
 {
 	struct imap_cmd *cmd;
-	bool check;
+	bool check, serve;
 
 	pthread_mutex_lock(&w->s->lock);
 	check = w->s->check_link;
 	w->s->check_link = false;
+	serve = sync_server_absent(w->s);
 	pthread_mutex_unlock(&w->s->lock);
 	if (check) {
 		cmd = imap_cmd_new("NOOP");
 		sync_link_send(w->l, &cmd, w->l->box, NULL, NULL);
 		return sync_link_run(w->l, 0);
 	}
-	return sync_serve_wants(w->l, 0);
+	return serve ? sync_serve_wants(w->l, 0) : 0;
+}
+
+/* What came of a round for those who wait. */
+static void answer(struct worker *w, uint64_t asked, int64_t left)
+{
+	struct sync *s = w->s;
+
+	pthread_mutex_lock(&s->lock);
+	if (left == 0) {
+		s->wait_done = asked;
+		pthread_cond_broadcast(&s->changed);
+	} else {
+		w->tried = asked;
+		w->try_again_ms = clock_mono_ms() + 1000;
+	}
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* One replay and, when `pull`, one pass.  0 or why the link is lost. */
@@ -119,39 +150,33 @@ static int one_round(struct worker *w, bool pull)
 	struct sync *s = w->s;
 	uint64_t asked;
 	int64_t left = 0;
+	bool waited;
 	int r;
 
 	pthread_mutex_lock(&s->lock);
 	asked = s->wait_asked;
+	waited = asked != s->wait_done && asked != w->tried;
 	pthread_mutex_unlock(&s->lock);
-	r = sync_replay(w->l, asked != s->wait_done, &left);
+	r = sync_replay(w->l, waited, &left);
 	if (r == 0 && pull) {
-		r = sync_pull_pass(w->l, &w->pass);
+		r = sync_pull_pass(w->l);
 		w->pull_due_ms = clock_mono_ms() + s->cfg.poll_ms;
 	}
 	if (r == 0)
 		r = look_after(w);
 	sync_claim_release(s, w->l, 0);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&s->lock);
-	if (pull && left == 0) {
-		s->wait_done = asked;
-		pthread_cond_broadcast(&s->changed);
-	} else if (pull) {
-		w->pull_due_ms = clock_mono_ms() + 1000; /* somebody waits for what was put off */
-	}
-	pthread_mutex_unlock(&s->lock);
-	return 0;
+	if (r == 0 && pull)
+		answer(w, asked, left);
+	return r;
 }
 
-static int work(struct worker *w)
+/* Until the link is lost; *rounds: how many were complete. */
+static int work(struct worker *w, int *rounds)
 {
 	bool pull = true;
 	int r;
 
-	w->pass = (struct sync_pass){ .full = true };
-	for (;;) {
+	for (*rounds = 0;; ++*rounds) {
 		r = one_round(w, pull);
 		if (r < 0)
 			return r;
@@ -169,7 +194,7 @@ void sync_worker_main(struct sync *s)
 
 	while (!stopping(s)) {
 		struct err_reason why = { "" };
-		int r;
+		int r, rounds = 0;
 
 		if (paused(s)) {
 			rest_paused(s);
@@ -181,14 +206,15 @@ void sync_worker_main(struct sync *s)
 		if (r == 0) {
 			sync_set_state(s, SYNC_REPLAYING, "connected");
 			w.l->why.text[0] = '\0';
-			r = work(&w);
+			r = work(&w, &rounds);
 			why = w.l->why;
 		}
 		sync_link_disconnect(w.l);
 		if (stopping(s) || r == ERR_CANCELED)
 			continue;
 		log_info("sync: no connection to %s: %s", s->cfg.host, why.text[0] ? why.text : err_text(r));
-		rest_offline(&w, r, &why);
+		if (rounds == 0) /* a link that has served before is worth a new one at once */
+			rest_offline(&w, r, &why);
 	}
 	sync_set_state(s, SYNC_OFFLINE, "stopped");
 }

@@ -188,6 +188,7 @@ def test_a_cut_answer_deletes_nothing(server, box, tmp_path):
             proxy.cut_after("down", count)
             d.say("wait", 6000)
             assert len(d.tree()) == 50
+        proxy.cut_at.clear()
         d.wait()
         everything_same(d, box)
 

@@ -199,8 +199,8 @@ def test_a_changed_uidvalidity(server, tmp_path):
     with Driven(tmp_path, server.port) as d:
         d.wait()
         server.new_uidvalidity("Work")
-        d.until(lambda: sorted(e.uid for e in d.tree().values()) == [101, 102, 103, 104, 105], 20)
         d.wait()
+        assert sorted(e.uid for e in d.tree().values()) == [101, 102, 103, 104, 105]
         assert all(e.digest != "-" and e.uidvalidity != 1001 for e in d.tree().values())
 
 
