@@ -227,6 +227,7 @@ void imap_session_close(struct imap_session **session)
 	*session = NULL;
 	if (s == NULL)
 		return;
+	s->handler.data = NULL; /* the server's good-bye is for nobody */
 	if (s->count == 0 && s->state >= IMAP_STATE_NOT_AUTHENTICATED &&
 	    s->state <= IMAP_STATE_SELECTED)
 		log_out(s);

@@ -86,7 +86,7 @@ int imap_session_open_fd(const struct imap_options *opt, int cancel_fd, struct i
                          struct err_reason *why);
 
 /* Sends LOGOUT when the link is idle and healthy, waits 500 ms at most, frees all.
- * Commands outstanding end with ERR_OFFLINE.  Safe on NULL. */
+ * Commands outstanding end with ERR_OFFLINE; the handler is not called.  Safe on NULL. */
 void imap_session_close(struct imap_session **s);
 
 enum imap_state imap_session_state(const struct imap_session *s);
