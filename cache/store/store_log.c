@@ -65,9 +65,9 @@ static int take(int r, sqlite3_stmt *st, struct store_op *op)
 int store_log_get(struct store *s, int64_t seq, struct store_op *op)
 {
 	sqlite3_stmt *st;
-	int r = take(store_db_row(&s->db, &st, "SELECT " COLUMNS FROM_LOG "WHERE o.seq = ?1", "i", seq),
-	             st, op);
+	int r = store_db_row(&s->db, &st, "SELECT " COLUMNS FROM_LOG "WHERE o.seq = ?1", "i", seq);
 
+	r = take(r, st, op);
 	return r == 1 ? 0 : r == 0 ? ERR_NOTFOUND : r;
 }
 
