@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "mount_settle_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "mem.h"
+#include "mount_sniff.h"
+
+#define CONVERT_CHUNK ((size_t)64 * 1024)
+
+static int io_err(void)
+{
+	return errno == ENOSPC || errno == EDQUOT ? ERR_NOSPACE : ERR_IO;
+}
+
+/* The content, mapped for as long as the file is looked at: nobody writes it now. */
+struct content {
+	int fd;
+	const char *data;
+	size_t len;
+};
+
+static int content_open(struct store *s, int64_t spool, struct content *c)
+{
+	struct stat st;
+
+	*c = (struct content){ .fd = store_spool_open(s, spool, 0) };
+	if (c->fd < 0)
+		return io_err();
+	if (fstat(c->fd, &st) != 0)
+		return ERR_IO;
+	c->len = (size_t)st.st_size;
+	if (c->len == 0)
+		return 0;
+	c->data = mmap(NULL, c->len, PROT_READ, MAP_PRIVATE, c->fd, 0);
+	if (c->data == MAP_FAILED) {
+		c->data = NULL;
+		return ERR_IO;
+	}
+	return 0;
+}
+
+static void content_close(struct content *c)
+{
+	if (c->data)
+		munmap((void *)(uintptr_t)c->data, c->len);
+	if (c->fd >= 0)
+		close(c->fd);
+}
+
+static bool has_bare_lf(const struct content *c)
+{
+	const char *p = c->data, *end = c->data + c->len;
+
+	while (p && p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if (p == c->data || p[-1] != '\r')
+			return true;
+		p++;
+	}
+	return false;
+}
+
+static int write_crlf(int fd, const struct content *c, int64_t *size)
+{
+	_cleanup_free_ char *out = mem_alloc(2 * CONVERT_CHUNK);
+	char last = 0;
+
+	*size = 0;
+	for (size_t at = 0; at < c->len; at += CONVERT_CHUNK) {
+		size_t left = c->len - at, done = 0, n;
+
+		n = mount_crlf(c->data + at, left < CONVERT_CHUNK ? left : CONVERT_CHUNK, &last, out);
+		while (done < n) {
+			ssize_t w = write(fd, out + done, n - done);
+
+			if (w < 0 && errno != EINTR)
+				return io_err();
+			done += w > 0 ? (size_t)w : 0;
+		}
+		*size += (int64_t)n;
+	}
+	return fdatasync(fd) == 0 ? 0 : io_err();
+}
+
+/* With the lock held, when nothing changed: the new content takes the old one's place. */
+static int swap_content(struct mount *m, struct store *s, struct mount_file *f, const char *from,
+                        const char *to, int64_t size)
+{
+	if (rename(from, to) != 0)
+		return io_err();
+	mount_file_close(m, f);
+	f->size = size;
+	f->dirty = true;
+	return mount_file_record(s, f);
+}
+
+/* Writes the content with CRLF line ends beside the old and puts it in its place. */
+static int convert(struct mount *m, struct store *s, const struct store_node *n,
+                   const struct content *c, unsigned int change)
+{
+	_cleanup_free_ char *to = mem_printf("%s/spool/%lld", m->cfg.state_dir, (long long)n->spool);
+	_cleanup_free_ char *from = mem_printf("%s.crlf", to);
+	struct mount_file *f;
+	int64_t size = 0;
+	int fd = open(from, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return io_err();
+	r = write_crlf(fd, c, &size);
+	close(fd);
+	if (r == 0) {
+		mount_files_lock(m);
+		f = mount_file_find(m, n->id);
+		r = f && f->change == change ? swap_content(m, s, f, from, to, size) : ERR_BUSY;
+		mount_files_unlock(m);
+	}
+	if (r < 0)
+		(void)unlink(from);
+	else
+		mount_notify_content(m, n->id);
+	return r;
+}
+
+static int refuse(struct mount *m, const struct store_node *n, const char *reason)
+{
+	struct mount_file *f;
+
+	mount_files_lock(m);
+	f = mount_file_find(m, n->id);
+	if (f) {
+		free(f->reason);
+		f->reason = mem_strdup(reason);
+	}
+	mount_files_unlock(m);
+	log_info("\"%s\" stays on this machine: %s", n->name, reason);
+	return ERR_INVAL;
+}
+
+static int queue(struct mount *m, struct store *s, const struct store_node *n, const char *message_id,
+                 unsigned int change)
+{
+	struct mount_file *f;
+	int r = ERR_BUSY;
+
+	mount_files_lock(m);
+	f = mount_file_find(m, n->id);
+	if (f && f->change == change && !f->unlinked) {
+		r = store_message_upload(s, n->id, f->flags, message_id);
+		if (r == 0)
+			mount_file_drop(m, f);
+	}
+	mount_files_unlock(m);
+	if (r == 0)
+		sync_kick(m->sync);
+	return r;
+}
+
+int mount_make_message(struct mount *m, struct store *s, const struct store_node *n,
+                       unsigned int change)
+{
+	_cleanup_free_ char *message_id = NULL;
+	struct content c = { .fd = -1 };
+	const char *reason;
+	int r = 0;
+
+	if (n->spool != 0)
+		r = content_open(s, n->spool, &c);
+	if (r == 0) {
+		reason = mount_sniff_reason(mount_sniff(c.data, c.len));
+		if (!reason && memchr(c.data, '\0', c.len))
+			reason = "not a message: contains NUL bytes";
+		if (reason)
+			r = refuse(m, n, reason);
+		else
+			message_id = mount_sniff_message_id(c.data, c.len);
+	}
+	if (r == 0 && has_bare_lf(&c))
+		r = convert(m, s, n, &c, change);
+	content_close(&c);
+	if (r == 0 && n->spool != 0)
+		r = queue(m, s, n, message_id, change);
+	if (r < 0 && r != ERR_INVAL && r != ERR_BUSY)
+		log_warn("cannot queue \"%s\": %s", n->name, err_text(r));
+	return r;
+}

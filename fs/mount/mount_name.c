@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "mount_file_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "log.h"
+#include "store_mailbox.h"
+
+bool mount_name_reserved(int64_t parent, const char *name)
+{
+	return parent == STORE_ROOT && strcmp(name, MOUNT_VIRTUAL_DIR) == 0;
+}
+
+void mount_own_set(struct mount *m, int which, int64_t parent, const char *name)
+{
+	m->own[which].parent = parent;
+	m->own[which].name = name;
+}
+
+void mount_own_clear(struct mount *m)
+{
+	memset(m->own, 0, sizeof(m->own));
+}
+
+/* What may be made below `parent`: 0 and the directory. */
+static int check_new(struct mount *m, fuse_ino_t parent, const char *name, struct store_node *dir)
+{
+	int r;
+
+	if (mount_is_virtual(parent))
+		return ERR_PERM;
+	if (mount_name_reserved((int64_t)parent, name))
+		return ERR_EXISTS;
+	r = store_node_get(m->store, (int64_t)parent, dir);
+	if (r < 0)
+		return r;
+	mount_own_set(m, 0, (int64_t)parent, name);
+	return 0;
+}
+
+static void reply_new(struct mount *m, fuse_req_t req, int r, const struct store_node *n)
+{
+	mount_own_clear(m);
+	if (r < 0)
+		fuse_reply_err(req, mount_errno(r));
+	else
+		mount_reply_entry(m, req, n);
+}
+
+static bool name_too_long(fuse_req_t req, const char *name)
+{
+	if (strlen(name) <= STORE_NAME_MAX)
+		return false;
+	fuse_reply_err(req, ENAMETOOLONG);
+	return true;
+}
+
+void mount_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node dir, n;
+	int r;
+
+	(void)rdev;
+	if (name_too_long(req, name))
+		return;
+	if (!S_ISREG(mode)) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	r = check_new(m, parent, name, &dir);
+	if (r == 0)
+		r = store_node_create(m->store, dir.id, name, STORE_KIND_FILE, mode & 0777, NULL, &n);
+	if (r == 0)
+		mount_file_named(m, &n);
+	reply_new(m, req, r, &n);
+}
+
+void mount_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node dir, n;
+	int64_t id;
+	int r;
+
+	if (name_too_long(req, name))
+		return;
+	r = check_new(m, parent, name, &dir);
+	if (r == 0 && (dir.kind == STORE_KIND_DIR || store_name_is_scratch(name))) {
+		r = store_node_create(m->store, dir.id, name, STORE_KIND_DIR, mode & 0777, NULL, &n);
+	} else if (r == 0) {
+		r = store_mailbox_create(m->store, dir.id, name, &id);
+		if (r == 0)
+			r = store_node_get(m->store, id, &n);
+		if (r == 0)
+			sync_kick(m->sync);
+	}
+	reply_new(m, req, r, &n);
+}
+
+void mount_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node dir, n;
+	int r;
+
+	if (name_too_long(req, name))
+		return;
+	r = check_new(m, parent, name, &dir);
+	if (r == 0)
+		r = store_node_create(m->store, dir.id, name, STORE_KIND_SYMLINK, 0777, target, &n);
+	reply_new(m, req, r, &n);
+}
+
+/* A second name for a message is a second message with the same content. */
+void mount_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node dir, n;
+	int64_t copy;
+	int r;
+
+	if (name_too_long(req, name))
+		return;
+	r = mount_is_virtual(ino) ? ERR_PERM : check_new(m, parent, name, &dir);
+	if (r == 0)
+		r = store_node_get(m->store, (int64_t)ino, &n);
+	if (r == 0 && (n.kind != STORE_KIND_MESSAGE || dir.kind != STORE_KIND_MAILBOX))
+		r = ERR_PERM;
+	if (r == 0)
+		r = store_message_copy(m->store, n.id, dir.id, name, &copy);
+	if (r == 0)
+		r = store_node_get(m->store, copy, &n);
+	if (r == 0)
+		sync_kick(m->sync);
+	reply_new(m, req, r, &n);
+}
+
+static int find(struct mount *m, fuse_ino_t parent, const char *name, struct store_node *n)
+{
+	if (mount_is_virtual(parent) || mount_name_reserved((int64_t)parent, name))
+		return ERR_PERM;
+	return store_node_lookup(m->store, (int64_t)parent, name, n);
+}
+
+void mount_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node n;
+	int r = find(m, parent, name, &n);
+
+	mount_own_set(m, 0, (int64_t)parent, name);
+	if (r == 0 && n.kind == STORE_KIND_MESSAGE) {
+		r = store_message_remove(m->store, n.id, m->cfg.delete_mode);
+		if (r == 0)
+			sync_kick(m->sync);
+	} else if (r == 0 && (n.kind == STORE_KIND_FILE || n.kind == STORE_KIND_SYMLINK)) {
+		mount_file_hold(m, &n);
+		r = store_node_remove(m->store, n.id);
+		if (r == 0)
+			mount_file_left(m, n.id);
+	} else if (r == 0) {
+		mount_own_clear(m);
+		fuse_reply_err(req, EISDIR);
+		return;
+	}
+	mount_own_clear(m);
+	fuse_reply_err(req, mount_errno(r));
+}
+
+void mount_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node n;
+	int r = find(m, parent, name, &n);
+
+	mount_own_set(m, 0, (int64_t)parent, name);
+	if (r == 0 && n.kind == STORE_KIND_MAILBOX) {
+		r = store_mailbox_remove(m->store, n.id);
+		if (r == 0)
+			sync_kick(m->sync);
+	} else if (r == 0 && n.kind == STORE_KIND_DIR) {
+		r = store_node_remove(m->store, n.id);
+	} else if (r == 0) {
+		mount_own_clear(m);
+		fuse_reply_err(req, ENOTDIR);
+		return;
+	}
+	mount_own_clear(m);
+	fuse_reply_err(req, mount_errno(r));
+}

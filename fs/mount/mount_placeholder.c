@@ -1,1 +1,0 @@
-/* placeholder */ extern int mount_placeholder; int mount_placeholder;

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MOUNT_PRIV_H
+#define MOUNT_PRIV_H
+
+/*
+ * The threads of a mount, each with its own store handle:
+ *
+ *   loop    mount_run()'s thread: takes requests from the kernel, answers from the store at
+ *           once; never waits for the network, for sync or for another thread here
+ *   park    answers reads that waited for a body, and those whose reader is gone
+ *   notify  tells the kernel what changed behind its back
+ *   ahead   pushes bodies into the page cache before a sequential reader asks
+ *   settle  looks at files that rest after their last write, and makes messages of them
+ *
+ * The kernel may hold back `notify`, `ahead` and `settle` until the loop or `park` has answered
+ * a request, so these two never wait for the other three, and no lock is held across a call
+ * into the kernel that can come back as a request.
+ */
+
+#define FUSE_USE_VERSION 314
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "mount.h"
+
+/* Inode numbers: a node's id; the files of .imapfs have numbers that no node will reach. */
+#define MOUNT_INO_VIRTUAL ((int64_t)1 << 56)
+#define MOUNT_VIRTUAL_DIR ".imapfs"
+#define MOUNT_FOREVER 86400000.0 /* seconds an entry or attribute holds: until told otherwise */
+
+struct mount_notify;
+struct mount_park;
+struct mount_files;
+struct mount_settle;
+struct mount_ahead;
+struct mount_dirs;
+struct mount_virtuals;
+
+struct mount {
+	struct mount_config cfg; /* its strings are ours */
+	struct fuse_session *se;
+	struct store *store; /* the loop's */
+	struct sync *sync;
+	int wake;            /* eventfd: mount_stop() */
+	atomic_bool stop;
+	atomic_int threads;  /* that may wait for the loop and have not ended */
+	int running;         /* begun and not joined */
+	bool mounted, init_done;
+	bool expire;         /* names can be expired without dropping what is below */
+	uint64_t init_unique;
+	struct mount_notify *notify;
+	struct mount_park *park;
+	struct mount_files *files;
+	struct mount_settle *settle;
+	struct mount_ahead *ahead;
+	struct mount_dirs *dirs;
+	struct mount_virtuals *virtuals;
+	/* Names the request under way changes by the kernel's own hand. */
+	struct mount_own {
+		int64_t parent;
+		const char *name;
+	} own[2];
+};
+
+/* ---- mount_errno.c ---- */
+int mount_errno(int err);
+
+/* ---- mount_init.c: what is agreed with the kernel ---- */
+void mount_op_init(void *m, struct fuse_conn_info *conn);
+int mount_custom_io(struct fuse_session *se);
+
+/* ---- mount_attr.c ---- */
+void mount_stat(struct mount *m, const struct store_node *n, struct stat *st);
+void mount_entry(struct mount *m, const struct store_node *n, struct fuse_entry_param *e);
+void mount_reply_entry(struct mount *m, fuse_req_t req, const struct store_node *n);
+void mount_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void mount_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup);
+void mount_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void mount_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void mount_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
+                   struct fuse_file_info *fi);
+void mount_op_readlink(fuse_req_t req, fuse_ino_t ino);
+void mount_op_statfs(fuse_req_t req, fuse_ino_t ino);
+
+/* ---- mount_dir.c ---- */
+int mount_dirs_start(struct mount *m);
+void mount_dirs_free(struct mount_dirs **d);
+/* A file of directory `id` was read by request: its access time in the kernel is now void. */
+void mount_dirs_count_read(struct mount_dirs *d, int64_t id);
+/* All directories the kernel has listed, for a general invalidation; caller frees. */
+int64_t *mount_dirs_listed(struct mount_dirs *d, size_t *count);
+void mount_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void mount_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void mount_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                       struct fuse_file_info *fi);
+void mount_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void mount_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+/* ---- mount_read.c ---- */
+void mount_op_open_none(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void mount_reply_range(fuse_req_t req, const void *data, size_t len, size_t size, off_t off);
+
+/* ---- mount_park.c: reads that wait for a body ---- */
+int mount_park_start(struct mount *m);
+void mount_park_read(struct mount *m, fuse_req_t req, int64_t id, size_t size, off_t off);
+/* Answers all that wait and ends the thread. */
+void mount_park_stop(struct mount_park **p);
+
+/* ---- mount_write.c ---- */
+void mount_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+                 struct fuse_file_info *fi);
+void mount_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+/* ---- mount_name.c, mount_rename.c ---- */
+void mount_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void mount_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void mount_op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void mount_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void mount_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void mount_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void mount_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+                  const char *newname, unsigned int flags);
+/* Marks a name as changed by this request; cleared by mount_own_clear(). */
+void mount_own_set(struct mount *m, int which, int64_t parent, const char *name);
+void mount_own_clear(struct mount *m);
+bool mount_name_reserved(int64_t parent, const char *name);
+
+/* ---- mount_xattr.c ---- */
+void mount_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void mount_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+                    int flags);
+void mount_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void mount_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+/* ---- mount_virtual.c: .imapfs ---- */
+int mount_virtuals_start(struct mount *m);
+void mount_virtuals_free(struct mount_virtuals **v);
+static inline bool mount_is_virtual(fuse_ino_t ino)
+{
+	return (int64_t)ino >= MOUNT_INO_VIRTUAL;
+}
+void mount_virtual_lookup(struct mount *m, fuse_req_t req, fuse_ino_t parent, const char *name);
+void mount_virtual_getattr(struct mount *m, fuse_req_t req, fuse_ino_t ino);
+void mount_virtual_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off);
+void mount_virtual_readdir(struct mount *m, fuse_req_t req, size_t size, off_t off, bool plus);
+void mount_virtual_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
+
+/*
+ * ---- The three threads that the kernel may hold back: notify, ahead, settle ----
+ * _start makes what others use, _run begins the thread once the kernel answers, _ask tells it
+ * to end, _join waits for that, _free undoes _start.
+ */
+int mount_notify_start(struct mount *m);
+int mount_notify_run(struct mount *m);
+void mount_notify_ask(struct mount *m);
+void mount_notify_join(struct mount *m);
+void mount_notify_free(struct mount_notify **n);
+/* The same as mount_on_change(), for changes of the mount's own. */
+void mount_notify_add(struct mount *m, enum store_change what, int64_t node, int64_t parent,
+                      const char *name);
+/* The content of a node changed under the kernel's pages. */
+void mount_notify_content(struct mount *m, int64_t node);
+
+int mount_ahead_start(struct mount *m);
+int mount_ahead_run(struct mount *m);
+void mount_ahead_ask(struct mount *m);
+void mount_ahead_join(struct mount *m);
+void mount_ahead_free(struct mount_ahead **a);
+/* File `id` was read from its beginning, by request. */
+void mount_ahead_saw(struct mount_ahead *a, int64_t id);
+
+int mount_settle_start(struct mount *m);
+int mount_settle_run(struct mount *m);
+void mount_settle_ask(struct mount *m);
+void mount_settle_join(struct mount *m);
+void mount_settle_free(struct mount_settle **s);
+/* A file has to be looked at later. */
+void mount_settle_wake(struct mount *m);
+
+/* Said by each of them as the last thing. */
+void mount_thread_ended(struct mount *m);
+
+/* ---- mount_held.c ---- */
+enum mount_held {
+	MOUNT_HELD_NO,
+	MOUNT_HELD_YES,     /* somebody can still write it, or it is on the move */
+	MOUNT_HELD_UNKNOWN, /* this system does not say */
+};
+/* Does anybody hold the file open for writing?  Asks the kernel through the mount: never from
+ * the loop, never with a lock. */
+enum mount_held mount_held(struct mount *m, struct store *s, int64_t id);
+
+/* ---- mount_stale.c ---- */
+/* Unmounts what a dead daemon of our kind left at the mountpoint.  ERR_EXISTS: alive. */
+int mount_clear_stale(const char *mountpoint, const char *subtype, struct err_reason *why);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "mount_file_priv.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "buf.h"
+#include "mem.h"
+#include "mount_flags.h"
+#include "mount_xattr_priv.h"
+#include "wordset.h"
+
+#define PREFIX "user.imap."
+#define FLAG_PREFIX "user.imap.flag."
+#define FLAGS_NAME "user.imap.flags"
+#define VALUE_MAX 65536
+
+/* Answers a get or a list by the rules of size probing. */
+static void reply_value(fuse_req_t req, const char *value, size_t len, size_t size)
+{
+	if (size == 0)
+		fuse_reply_xattr(req, len);
+	else if (len > size)
+		fuse_reply_err(req, ERANGE);
+	else
+		fuse_reply_buf(req, value, len);
+}
+
+/* 0 and the node, or the errno. */
+static int find_node(struct mount *m, fuse_ino_t ino, const char *name, struct store_node *n)
+{
+	if (name && strncmp(name, "user.", 5) != 0)
+		return EOPNOTSUPP;
+	if (mount_is_virtual(ino))
+		return name ? ENODATA : 0;
+	return mount_errno(store_node_get(m->store, (int64_t)ino, n));
+}
+
+/* The flags in the server's spelling; caller frees. */
+static int flags_now(struct mount *m, const struct store_node *n, char **out)
+{
+	struct store_message msg;
+	struct mount_file *f;
+	int r;
+
+	if (n->kind == STORE_KIND_FILE) {
+		mount_files_lock(m);
+		f = mount_file_find(m, n->id);
+		*out = mem_strdup(f && f->flags ? f->flags : "");
+		mount_files_unlock(m);
+		return 0;
+	}
+	r = store_message_get(m->store, n->id, &msg);
+	if (r < 0)
+		return r;
+	*out = mem_steal(msg.flags);
+	if (!*out)
+		*out = mem_strdup("");
+	store_message_release(&msg);
+	return 0;
+}
+
+static bool has_flags(const struct store_node *n)
+{
+	return n->kind == STORE_KIND_MESSAGE || n->kind == STORE_KIND_FILE;
+}
+
+/* `user.imap.flag.NAME`: present, and empty, while the flag is set. */
+static int get_flag(struct mount *m, const struct store_node *n, const char *word)
+{
+	_cleanup_free_ char *flag = mount_flag_to_wire(word, strlen(word));
+	_cleanup_free_ char *flags = NULL;
+	int r;
+
+	if (!flag || !has_flags(n))
+		return ENODATA;
+	r = flags_now(m, n, &flags);
+	if (r < 0)
+		return mount_errno(r);
+	return wordset_has(flags, flag) ? 0 : ENODATA;
+}
+
+static int get_flags(struct mount *m, const struct store_node *n, struct buf *out)
+{
+	_cleanup_free_ char *flags = NULL, *words = NULL;
+	int r = flags_now(m, n, &flags);
+
+	if (r < 0)
+		return mount_errno(r);
+	words = mount_flags_to_words(flags);
+	return mount_errno(buf_puts(out, words));
+}
+
+void mount_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct buf value = BUF_INIT(VALUE_MAX);
+	struct store_node n;
+	int code = find_node(m, ino, name, &n);
+
+	if (code == 0 && strncmp(name, FLAG_PREFIX, strlen(FLAG_PREFIX)) == 0)
+		code = get_flag(m, &n, name + strlen(FLAG_PREFIX));
+	else if (code == 0 && strcmp(name, FLAGS_NAME) == 0 && has_flags(&n))
+		code = get_flags(m, &n, &value);
+	else if (code == 0 && strncmp(name, PREFIX, strlen(PREFIX)) == 0)
+		code = mount_xattr_fact(m, &n, name + strlen(PREFIX), &value);
+	else if (code == 0)
+		code = ENODATA;
+	if (code != 0)
+		fuse_reply_err(req, code);
+	else
+		reply_value(req, value.data ? value.data : "", value.len, size);
+	buf_release(&value);
+}
+
+void mount_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node n = { .kind = STORE_KIND_DIR };
+	int code = find_node(m, ino, NULL, &n);
+
+	if (code != 0)
+		fuse_reply_err(req, code);
+	else if (n.kind == STORE_KIND_MESSAGE)
+		reply_value(req, FLAGS_NAME, sizeof(FLAGS_NAME), size);
+	else
+		reply_value(req, "", 0, size);
+}
+
+/* Flags of a file that is no message yet go along with its upload. */
+static int change_file_flags(struct mount *m, const struct store_node *n, const char *add,
+                             const char *del)
+{
+	struct mount_file *f;
+	char *flags;
+
+	mount_files_lock(m);
+	f = mount_file_get(m, n);
+	_cleanup_free_ char *more = wordset_union(f->flags, add);
+	flags = wordset_minus(more, del);
+	free(f->flags);
+	f->flags = flags;
+	mount_files_unlock(m);
+	return 0;
+}
+
+static int change_flags(struct mount *m, const struct store_node *n, const char *add, const char *del)
+{
+	int r;
+
+	if (n->kind == STORE_KIND_FILE)
+		return change_file_flags(m, n, add, del);
+	r = store_message_flag(m->store, n->id, add, del);
+	if (r > 0)
+		sync_kick(m->sync);
+	return r;
+}
+
+static int set_flags(struct mount *m, const struct store_node *n, const char *value, size_t len)
+{
+	_cleanup_free_ char *add = NULL, *del = NULL, *now = NULL;
+	bool absolute;
+	int r = mount_flags_parse(value, len, &absolute, &add, &del);
+
+	if (r == 0 && absolute) {
+		r = flags_now(m, n, &now);
+		if (r < 0)
+			return r;
+		free(del);
+		del = wordset_minus(now, add);
+	}
+	return r < 0 ? r : change_flags(m, n, add, del);
+}
+
+/* Sets or removes `user.imap.flag.NAME`; `flags` as of setxattr(2).  Returns an errno. */
+static int set_flag(struct mount *m, const struct store_node *n, const char *word, bool on, int flags)
+{
+	_cleanup_free_ char *flag = mount_flag_to_wire(word, strlen(word));
+	int now;
+
+	if (!flag)
+		return EINVAL;
+	now = get_flag(m, n, word);
+	if (now != 0 && now != ENODATA)
+		return now;
+	if (now == 0 && (flags & XATTR_CREATE))
+		return EEXIST;
+	if (now != 0 && (!on || (flags & XATTR_REPLACE)))
+		return ENODATA;
+	return mount_errno(change_flags(m, n, on ? flag : NULL, on ? NULL : flag));
+}
+
+void mount_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+                    int flags)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node n;
+	int code = find_node(m, ino, name, &n);
+
+	if (mount_is_virtual(ino))
+		code = EPERM;
+	else if (code == 0 && has_flags(&n) && strncmp(name, FLAG_PREFIX, strlen(FLAG_PREFIX)) == 0)
+		code = set_flag(m, &n, name + strlen(FLAG_PREFIX), true, flags);
+	else if (code == 0 && has_flags(&n) && strcmp(name, FLAGS_NAME) == 0)
+		code = flags & XATTR_CREATE ? EEXIST : mount_errno(set_flags(m, &n, value, size));
+	else if (code == 0 && strncmp(name, PREFIX, strlen(PREFIX)) == 0)
+		code = mount_xattr_set_fact(m, &n, name + strlen(PREFIX), value, size);
+	else if (code == 0)
+		code = EOPNOTSUPP;
+	fuse_reply_err(req, code);
+}
+
+void mount_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node n;
+	int code = find_node(m, ino, name, &n);
+
+	if (mount_is_virtual(ino))
+		code = code ? code : EPERM;
+	else if (code == 0 && has_flags(&n) && strncmp(name, FLAG_PREFIX, strlen(FLAG_PREFIX)) == 0)
+		code = set_flag(m, &n, name + strlen(FLAG_PREFIX), false, 0);
+	else if (code == 0 && has_flags(&n) && strcmp(name, FLAGS_NAME) == 0)
+		code = mount_errno(set_flags(m, &n, "", 0));
+	else if (code == 0)
+		code = strncmp(name, PREFIX, strlen(PREFIX)) == 0 ? EPERM : ENODATA;
+	fuse_reply_err(req, code);
+}
