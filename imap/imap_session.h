@@ -38,14 +38,14 @@ struct imap_options {
 	const char *host;
 	uint16_t port;
 	enum imap_tls tls;
-	bool insecure;       /* TLS_NONE to a host that is not loopback is allowed */
-	const char *cafile;  /* NULL: the system's */
+	bool insecure;      /* TLS_NONE to a host that is not loopback is allowed */
+	const char *cafile; /* NULL: the system's */
 	const char *user;
 	imap_password_fn password;
 	void *password_ctx;
-	const char *disable; /* wordset of capability words not to use, or NULL */
-	int connect_ms;      /* 0: 30,000.  To name, TCP, TLS and greeting together */
-	int timeout_ms;      /* 0: 30,000.  Longest silence while an answer is due */
+	const char *disable;       /* wordset of capability words not to use, or NULL */
+	int connect_ms;            /* 0: 30,000.  To name, TCP, TLS and greeting together */
+	int timeout_ms;            /* 0: 30,000.  Longest silence while an answer is due */
 	struct imap_limits limits; /* all zero: the defaults */
 };
 
@@ -58,9 +58,9 @@ struct imap_handler {
 
 /* How a command ended. */
 struct imap_result {
-	int err;               /* 0: tagged OK.  Else by imap_err_from_resp(), or the link's error */
-	bool answered;         /* a tagged reply came; false: outcome unknown unless `unsent` */
-	bool unsent;           /* not one byte of it left: certainly not executed */
+	int err;       /* 0: tagged OK.  Else by imap_err_from_resp(), or the link's error */
+	bool answered; /* a tagged reply came; false: outcome unknown unless `unsent` */
+	bool unsent;   /* not one byte of it left: certainly not executed */
 	const struct imap_resp *resp; /* the tagged reply, or NULL; valid during the call */
 };
 

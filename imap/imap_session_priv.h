@@ -74,6 +74,7 @@ struct imap_session {
 	bool announced;   /* the literal's "{n}" has gone out */
 	bool awaits_plus; /* and the server has not asked for its bytes yet */
 
+	int64_t limit_ms;  /* while opening: when even a talkative server has to be done; else 0 */
 	int64_t active_ms; /* when bytes last moved, or waiting began */
 	bool input_since_send;
 	struct imap_traffic traffic;
