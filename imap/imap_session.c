@@ -36,6 +36,7 @@
 
 #define DEFAULT_TIMEOUT_MS 30000
 #define LOGOUT_MS 500
+#define SIGN_IN_WAITS 4 /* times timeout_ms: for the password, and up to three commands */
 #define OUT_MAX_BYTES (4 << 20)
 #define READ_SLACK_BYTES (1 << 20)
 
@@ -184,10 +185,13 @@ int imap_session_open_fd(const struct imap_options *opt, int cancel_fd, struct i
 
 	if (r == 0)
 		r = wait_greeting(s, opt, deadline_ms, why);
+	s->limit_ms = deadline_ms;
 	if (r == 0 && opt->tls == IMAP_TLS_STARTTLS)
 		r = start_tls(s, deadline_ms, why);
+	s->limit_ms = clock_mono_ms() + SIGN_IN_WAITS * (int64_t)s->timeout_ms;
 	if (r == 0)
 		r = imap_auth_sign_in(s, opt, why);
+	s->limit_ms = 0;
 	if (r < 0) {
 		/* whoever has lost patience shall not wait for a LOGOUT, either */
 		(void)imap_session_fail(s, r, "not connected");
@@ -228,8 +232,8 @@ void imap_session_close(struct imap_session **session)
 	if (s == NULL)
 		return;
 	s->handler.data = NULL; /* the server's good-bye is for nobody */
-	if (s->count == 0 && s->state >= IMAP_STATE_NOT_AUTHENTICATED &&
-	    s->state <= IMAP_STATE_SELECTED)
+	if (s->count == 0 && !atomic_load(&s->aborted) &&
+	    s->state >= IMAP_STATE_NOT_AUTHENTICATED && s->state <= IMAP_STATE_SELECTED)
 		log_out(s);
 	(void)imap_session_fail(s, ERR_OFFLINE, "session is closed");
 	imap_conn_free(&s->conn);

@@ -34,24 +34,31 @@ int imap_session_pump(struct imap_session *s, int64_t deadline_ms)
 	return r == ERR_CANCELED ? woken(s) : r;
 }
 
+static int64_t silence_ends(const struct imap_session *s)
+{
+	int64_t until = s->active_ms + s->timeout_ms;
+
+	return s->limit_ms != 0 && s->limit_ms < until ? s->limit_ms : until;
+}
+
 int imap_session_pump_until(struct imap_session *s, bool (*enough)(const void *ctx),
                             const void *ctx, int64_t deadline_ms)
 {
 	for (;;) {
 		bool have = enough(ctx);
-		int64_t until = deadline_ms == IMAP_SILENCE ? s->active_ms + s->timeout_ms
-		                                            : deadline_ms;
+		bool silence = deadline_ms == IMAP_SILENCE;
+		int64_t until = silence ? silence_ends(s) : deadline_ms;
 		int r = imap_session_pump(s, have ? 0 : until);
 
 		if (r < 0)
 			return r;
 		if (have || enough(ctx))
 			return 0;
-		if ((r > 0 && deadline_ms == IMAP_SILENCE) || clock_left_ms(until) > 0)
+		if (clock_left_ms(silence ? silence_ends(s) : until) > 0)
 			continue;
-		if (deadline_ms != IMAP_SILENCE)
+		if (!silence)
 			return ERR_TIMEOUT;
-		return imap_session_fail(s, ERR_TIMEOUT, "server was silent for %d s",
+		return imap_session_fail(s, ERR_TIMEOUT, "server took longer than %d s to answer",
 		                         (s->timeout_ms + 999) / 1000);
 	}
 }
@@ -196,7 +203,7 @@ int imap_session_idle(struct imap_session *s, int max_ms)
 	    s->state < IMAP_STATE_AUTHENTICATED)
 		return ERR_INVAL;
 	if (imap_conn_woken(s->conn))
-		return ERR_CANCELED;
+		return woken(s);
 	cmd = imap_cmd_new("IDLE");
 	s->data_seen = false;
 	(void)imap_entry_queue(s, &cmd, IMAP_ENTRY_IDLE, note_outcome, &o);

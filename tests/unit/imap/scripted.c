@@ -160,6 +160,17 @@ static bool serve_fetches(struct scripted *s, int count, long size)
 	return true;
 }
 
+static bool say_until_gone(struct scripted *s, const char *text)
+{
+	for (int i = 0; i < PATIENCE_S * 50; i++) {
+		if (send(s->fd, text, strlen(text), MSG_NOSIGNAL) < 0 ||
+		    send(s->fd, "\r\n", 2, MSG_NOSIGNAL) < 0)
+			return true;
+		usleep(20000);
+	}
+	return flunk(s, "the client has not gone");
+}
+
 static bool accept_tls(struct scripted *s)
 {
 	s->ssl = SSL_new(s->ctx);
@@ -194,6 +205,8 @@ static bool follow(struct scripted *s, const char *step)
 		return accept_tls(s);
 	case 'X':
 		return shutdown(s->fd, SHUT_RDWR) == 0 || true;
+	case 'W':
+		return say_until_gone(s, arg);
 	case 'P':
 		return sscanf(arg, "%d %ld", &count, &size) == 2 && serve_fetches(s, count, size);
 	default:

@@ -16,6 +16,7 @@
  *   "? text"    wants a line that begins so   "B n"      wants n bytes of anything
  *   "N ms"      wants silence for so long     "E"        wants the end of the connection
  *   "T"         does a TLS handshake          "X"        cuts the connection
+ *   "W text"    sends the line again and again until the client is gone, 8 s at most
  *   "P n size"  answers n commands "Ai FETCH": reads one, writes `size` bytes, its OK, and
  *               does not read while it writes
  */

@@ -324,6 +324,27 @@ static void test_cut_at_each_step(void **state)
 	}
 }
 
+/* A server that talks and never answers does not keep the caller for ever. */
+static void test_talkative_server(void **state)
+{
+	static const char *const steps[] = {
+		"S * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] hi",
+		"? A1 AUTHENTICATE",
+		"W * OK wait",
+		NULL,
+	};
+	struct scripted *server = scripted_start(steps, 0, NULL);
+	struct imap_options opt = session_options(server);
+	struct imap_session *s = NULL;
+	struct err_reason why = { "" };
+
+	(void)state;
+	opt.timeout_ms = 200;
+	assert_int_equal(imap_session_open(&opt, &s, &why), ERR_TIMEOUT);
+	assert_null(s);
+	scripted_finish(&server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_greetings),
 		cmocka_unit_test(test_cut_at_each_step),
+		cmocka_unit_test(test_talkative_server),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,46 @@ static void test_send_in_idle(void **state)
 	session_both_ways(steps, body_send_in_idle);
 }
 
+static void *abort_soon(void *s)
+{
+	usleep(100000);
+	imap_session_abort(s);
+	return NULL;
+}
+
+/* A server that owes the end of IDLE holds nobody who gives the session up. */
+static void test_abort(void **state)
+{
+	static const char *const steps[] = { SELECTED, "C A3 IDLE", "E", NULL };
+	struct scripted *server = scripted_start(steps, 0, NULL);
+	struct imap_session *s = session_open(server);
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(session_select(s, "INBOX"), 0);
+	pthread_create(&thread, NULL, abort_soon, s);
+	assert_int_equal(imap_session_idle(s, 60000), ERR_CANCELED);
+	pthread_join(thread, NULL);
+	assert_int_equal(imap_session_state(s), IMAP_STATE_CLOSED);
+	imap_session_close(&s);
+	scripted_finish(&server);
+}
+
+static void test_abort_before(void **state)
+{
+	static const char *const steps[] = { SELECTED, "E", NULL };
+	struct scripted *server = scripted_start(steps, 0, NULL);
+	struct imap_session *s = session_open(server);
+
+	(void)state;
+	assert_int_equal(session_select(s, "INBOX"), 0);
+	imap_session_abort(s);
+	assert_int_equal(imap_session_idle(s, 60000), ERR_CANCELED);
+	assert_int_equal(imap_session_state(s), IMAP_STATE_CLOSED);
+	imap_session_close(&s);
+	scripted_finish(&server);
+}
+
 static void test_idle_not_offered(void **state)
 {
 	static const char *const steps[] = {
@@ -334,6 +374,8 @@ int main(void)
 		cmocka_unit_test(test_idle_early_data),
 		cmocka_unit_test(test_idle_quiet),
 		cmocka_unit_test(test_send_in_idle),
+		cmocka_unit_test(test_abort),
+		cmocka_unit_test(test_abort_before),
 		cmocka_unit_test(test_idle_not_offered),
 		cmocka_unit_test(test_close_is_bounded),
 		cmocka_unit_test(test_close_ends_commands),
