@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli_account.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli_config.h"
+#include "cli_paths.h"
+#include "mem.h"
+#include "store.h"
+
+static char *login_name(void)
+{
+	struct passwd pw, *found = NULL;
+	char text[4096];
+
+	if (getpwuid_r(getuid(), &pw, text, sizeof(text), &found) == 0 && found != NULL)
+		return mem_strdup(pw.pw_name);
+	return NULL;
+}
+
+/* A word without any of these is the name of an account, not an address. */
+static bool looks_like_address(const char *text)
+{
+	return strpbrk(text, "@.:[") != NULL || strcmp(text, "localhost") == 0;
+}
+
+static int take_target(struct cli_options *o, const char *target, bool is_section,
+		       const char *config, struct err_reason *why)
+{
+	if (is_section) {
+		free(o->account);
+		o->account = mem_strdup(target);
+		return 0;
+	}
+	if (!looks_like_address(target))
+		return err_set(why, ERR_INVAL, "no account %s in %s (an address is user@host)", target,
+			       config != NULL ? config : "a configuration file");
+	return cli_address_parse(target, o, why);
+}
+
+int cli_account_load(const struct cli_words *words, struct cli_options *o, struct err_reason *why)
+{
+	const char *target = words->operands[0], *given = cli_words_value(words, "config");
+	_cleanup_free_ char *config = given != NULL ? mem_strdup(given) : cli_path_config();
+	int r = 0;
+
+	if (given != NULL && access(given, R_OK) < 0)
+		return err_set(why, ERR_INVAL, "%s cannot be read", given);
+	if (config != NULL)
+		r = cli_config_read(config, cli_config_is_name(target) ? target : NULL, o, why);
+	if (r >= 0)
+		r = take_target(o, target, r == 1, config, why);
+	if (r >= 0)
+		r = cli_words_apply(words, o, why);
+	if (r >= 0)
+		r = cli_options_finish(o, why);
+	if (r < 0)
+		return r;
+	if (o->user == NULL)
+		o->user = login_name();
+	if (o->user == NULL)
+		return err_set(why, ERR_INVAL, "no user name: use user@%s", o->host);
+	return cli_paths_fill(o, why);
+}
+
+char *cli_account_title(const struct cli_options *o)
+{
+	bool ipv6 = strchr(o->host, ':') != NULL;
+
+	return mem_printf("%s@%s%s%s:%d", o->user, ipv6 ? "[" : "", o->host, ipv6 ? "]" : "",
+			  o->port);
+}
+
+void cli_account_sync_config(const struct cli_options *o, struct cli_password *password,
+			     struct sync_config *out)
+{
+	*out = (struct sync_config){
+		.state_dir = o->state_dir,
+		.cache_dir = o->cache_dir,
+		.host = o->host,
+		.user = o->user,
+		.port = (uint16_t)o->port,
+		.tls = (enum sync_tls)o->tls,
+		.insecure = o->insecure,
+		.cafile = o->cafile,
+		.disable = o->disable,
+		.password = cli_password_get,
+		.password_ctx = password,
+		.timeout_ms = o->timeout_ms,
+		.poll_ms = o->poll_ms,
+		.hold_ms = o->hold_ms,
+		.connections = o->connections,
+		.offline = o->offline,
+		.profile = (enum store_profile)o->profile,
+		.max_size = o->max_size,
+		.max_age_days = o->max_age_days,
+	};
+}
+
+bool cli_account_known(const struct cli_options *o)
+{
+	_cleanup_free_ char *path = mem_printf("%s/state.db", o->state_dir);
+
+	return access(path, F_OK) == 0;
+}
+
+static int bring_up(const struct cli_options *o, struct cli_password *password,
+		    struct err_reason *why)
+{
+	struct sync_config cfg;
+	struct store *s = NULL;
+	int r = 0;
+
+	if (!cli_account_known(o) && !o->offline) {
+		cli_account_sync_config(o, password, &cfg);
+		r = sync_probe(&cfg, why);
+	}
+	if (r < 0)
+		return r;
+	r = store_open(o->state_dir, o->cache_dir, &s, why);
+	if (r < 0)
+		return r;
+	r = store_recover(s);
+	store_close(&s);
+	return r < 0 ? err_set(why, r, "%s: %s", o->state_dir, err_text(r)) : 0;
+}
+
+int cli_account_open(const struct cli_options *o, struct cli_password *password, int *lock_fd,
+		     struct err_reason *why)
+{
+	int fd = -1;
+	int r = cli_make_dir(o->state_dir, why);
+
+	if (r == 0)
+		r = cli_make_dir(o->cache_dir, why);
+	if (r == 0)
+		r = store_lock(o->state_dir, &fd, why);
+	if (r < 0)
+		return r;
+	r = bring_up(o, password, why);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	*lock_fd = fd;
+	return 0;
+}

@@ -1,1 +1,0 @@
-/* placeholder */ extern int cli_placeholder; int cli_placeholder;
