@@ -33,6 +33,17 @@ def wait_parked(mount):
     wait_until(lambda: status(mount) == 2, 30, "parked")
 
 
+def parked(mount):
+    """The rows of parked actions: [number, kind, path, age, tries, state, error]."""
+    rows = [line.split("\t") for line in mount.run("queue", mount.point).stdout.splitlines()]
+    return [row for row in rows if row[5] not in ("queued", "sent")]
+
+
+def retry(mount):
+    for row in parked(mount):
+        mount.run("queue", mount.point, "retry", row[0])
+
+
 def all_here(mount):
     assert mount.messages("INBOX") == [1, 2, 3]
     for n in (1, 2, 3):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lies import UIDPLUS, all_here, mail, read, status, wait_parked, write
+from lies import UIDPLUS, all_here, mail, parked, read, retry, status, wait_parked, write
 from tools import imapd
 from tools.imapd import Reply
 from tools.mount import wait_until
@@ -73,7 +73,7 @@ def test_uidvalidity_keeps_uploads(lying):
     for _, line in server.transcript[before:]:
         assert not re.match(r"UID (STORE|COPY|MOVE|EXPUNGE) [123]\b", line), line
     assert status(mount) == 2
-    assert "UIDVALIDITY" in mount.run("queue", mount.point).stdout.upper().replace(" ", "")
+    assert len(parked(mount)) == 1 and parked(mount)[0][6], parked(mount)
 
 
 def test_empty_list(lying):
@@ -260,13 +260,14 @@ def test_trycreate(lying):
     assert read(path) == mail(20)
     assert os.getxattr(path, "user.imap.error")
     told = rule.told
-    queue = mount.run("queue", mount.point).stdout
-    for choice in ("retry", "skip", "recreate", "abort"):
-        assert choice in queue, queue
+    assert [row[2] for row in parked(mount)] == ["Work/report.eml"]
+    text = mount.run("status", mount.point, check=False).stdout
+    for choice in ("retry", "drop", "retarget"):
+        assert choice in text, text
     mount.run("sync", "--timeout", "3s", mount.point, check=False)
     assert rule.told == told  # not tried again by itself
     rule.remove()
-    mount.run("queue", "retry", mount.point)
+    retry(mount)
     mount.sync()
     assert server.bodies("Work") == [mail(20)]
     assert status(mount) == 0
@@ -282,7 +283,7 @@ def test_over_quota(lying):
     assert read(path) == mail(30, 5000)
     assert b"room" in os.getxattr(path, "user.imap.error").lower()
     server.quota_bytes = None
-    mount.run("queue", "retry", mount.point)
+    retry(mount)
     mount.sync()
     assert server.bodies("INBOX").count(mail(30, 5000)) == 1
     assert read(path) == mail(30, 5000)
@@ -367,3 +368,16 @@ def test_append_pretended(lying):
     assert server.bodies("Work") in ([], [mail(61)])
     if not server.bodies("Work"):
         assert status(mount) != 0
+
+
+def test_another_mailbox(lying):
+    """A parked upload goes to another mailbox when the user says so; dropped ones leave their
+    bytes behind. R142, R153, R154"""
+    server, mount = lying(UIDPLUS)
+    server.lie(r'^APPEND "?Work', imapd.refuse("[TRYCREATE] no such mailbox"))
+    write(mount.path("Work", "report.eml"), mail(20))
+    wait_parked(mount)
+    mount.run("queue", mount.point, "retarget", parked(mount)[0][0], "INBOX")
+    wait_until(lambda: mail(20) in server.bodies("INBOX"), 30, "the upload elsewhere")
+    wait_until(lambda: status(mount) == 0, 30, "in step")
+    assert server.bodies("INBOX").count(mail(20)) == 1
