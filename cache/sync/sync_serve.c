@@ -211,6 +211,7 @@ void sync_server_main(struct sync *s)
 				set_up(&v, false);
 			} else if (r != ERR_CANCELED) {
 				log_debug("sync: no second connection: %s", why.text);
+				set_up(&v, false);
 				rest(&v, sync_backoff_next(&v.backoff, r));
 			}
 			sync_link_disconnect(v.l);
