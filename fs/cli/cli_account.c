@@ -10,6 +10,7 @@
 #include "cli_paths.h"
 #include "mem.h"
 #include "store.h"
+#include "store_mailbox.h"
 
 static char *login_name(void)
 {
@@ -27,43 +28,55 @@ static bool looks_like_address(const char *text)
 	return strpbrk(text, "@.:[") != NULL || strcmp(text, "localhost") == 0;
 }
 
-static int take_target(struct cli_options *o, const char *target, bool is_section,
-		       const char *config, struct err_reason *why)
+static enum cli_exit take_target(struct cli_options *o, const char *target, bool is_section,
+				 const char *config, struct err_reason *why)
 {
 	if (is_section) {
 		free(o->account);
 		o->account = mem_strdup(target);
-		return 0;
+		return CLI_OK;
 	}
-	if (!looks_like_address(target))
-		return err_set(why, ERR_INVAL, "no account %s in %s (an address is user@host)", target,
-			       config != NULL ? config : "a configuration file");
-	return cli_address_parse(target, o, why);
+	if (looks_like_address(target))
+		return cli_address_parse(target, o, why) < 0 ? CLI_USAGE : CLI_OK;
+	err_set(why, ERR_INVAL, "no account %s in %s (an address is user@host)", target,
+		config != NULL ? config : "a configuration file");
+	return CLI_CONFIG;
 }
 
-int cli_account_load(const struct cli_words *words, struct cli_options *o, struct err_reason *why)
+/* What follows from the rest. */
+static enum cli_exit complete(struct cli_options *o, struct err_reason *why)
+{
+	if (cli_options_finish(o, why) < 0)
+		return CLI_CONFIG;
+	if (o->user == NULL)
+		o->user = login_name();
+	if (o->user == NULL) {
+		err_set(why, ERR_INVAL, "no user name: use user@%s", o->host);
+		return CLI_USAGE;
+	}
+	return cli_paths_fill(o, why) < 0 ? CLI_CONFIG : CLI_OK;
+}
+
+enum cli_exit cli_account_load(const struct cli_words *words, struct cli_options *o,
+			       struct err_reason *why)
 {
 	const char *target = words->operands[0], *given = cli_words_value(words, "config");
 	_cleanup_free_ char *config = given != NULL ? mem_strdup(given) : cli_path_config();
+	enum cli_exit status;
 	int r = 0;
 
-	if (given != NULL && access(given, R_OK) < 0)
-		return err_set(why, ERR_INVAL, "%s cannot be read", given);
+	if (given != NULL && access(given, R_OK) < 0) {
+		err_set(why, ERR_INVAL, "%s cannot be read", given);
+		return CLI_CONFIG;
+	}
 	if (config != NULL)
 		r = cli_config_read(config, cli_config_is_name(target) ? target : NULL, o, why);
-	if (r >= 0)
-		r = take_target(o, target, r == 1, config, why);
-	if (r >= 0)
-		r = cli_words_apply(words, o, why);
-	if (r >= 0)
-		r = cli_options_finish(o, why);
 	if (r < 0)
-		return r;
-	if (o->user == NULL)
-		o->user = login_name();
-	if (o->user == NULL)
-		return err_set(why, ERR_INVAL, "no user name: use user@%s", o->host);
-	return cli_paths_fill(o, why);
+		return CLI_CONFIG;
+	status = take_target(o, target, r == 1, config, why);
+	if (status == CLI_OK && cli_words_apply(words, o, why) < 0)
+		status = CLI_USAGE;
+	return status == CLI_OK ? complete(o, why) : status;
 }
 
 char *cli_account_title(const struct cli_options *o)
@@ -105,6 +118,23 @@ bool cli_account_known(const struct cli_options *o)
 	_cleanup_free_ char *path = mem_printf("%s/state.db", o->state_dir);
 
 	return access(path, F_OK) == 0;
+}
+
+bool cli_account_listed(const struct cli_options *o)
+{
+	struct store_mailbox *list = NULL;
+	struct store *s = NULL;
+	size_t count = 0;
+	bool listed = false;
+
+	if (store_open(o->state_dir, o->cache_dir, &s, NULL) < 0)
+		return false;
+	if (store_mailbox_list(s, &list, &count) == 0) {
+		listed = count > 0 && (list[0].uidnext != 0 || !list[0].selectable);
+		store_mailbox_list_free(list, count);
+	}
+	store_close(&s);
+	return listed;
 }
 
 static int bring_up(const struct cli_options *o, struct cli_password *password,

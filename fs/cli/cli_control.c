@@ -23,6 +23,7 @@
 
 struct cli_control {
 	char *path;
+	char *link; /* to it, from where one looks without XDG_RUNTIME_DIR; NULL: not needed */
 	int fd;
 	int wake[2]; /* readable once stopping, for all threads */
 	bool started;
@@ -193,6 +194,26 @@ static int listen_at(const char *path)
 	return fd;
 }
 
+/* Tries one candidate: the first good one gets the socket, the first good one after those
+ * that the environment names a link to it. */
+static void try_dir(struct cli_control *c, const char *dir, bool fixed, const char *mountpoint)
+{
+	char *path;
+
+	if ((c->fd >= 0 && (!fixed || c->link != NULL)) || !own_dir(dir))
+		return;
+	path = cli_socket_path(dir, mountpoint);
+	if (c->fd < 0) {
+		c->fd = listen_at(path);
+		c->path = c->fd >= 0 ? mem_strdup(path) : NULL;
+		c->link = fixed && c->fd >= 0 ? mem_strdup(path) : NULL; /* found there as it is */
+	} else if (strcmp(path, c->path) != 0) {
+		(void)unlink(path);
+		c->link = symlink(c->path, path) == 0 ? mem_strdup(path) : NULL;
+	}
+	free(path);
+}
+
 int cli_control_open(const char *mountpoint, struct cli_control **out, struct err_reason *why)
 {
 	struct cli_control *c = mem_alloc(sizeof(*c));
@@ -201,17 +222,15 @@ int cli_control_open(const char *mountpoint, struct cli_control **out, struct er
 	c->fd = -1;
 	cli_run_dirs(geteuid(), dirs);
 	for (int i = 0; i < CLI_RUN_DIRS; i++) {
-		if (c->fd < 0 && dirs[i] != NULL && own_dir(dirs[i])) {
-			free(c->path);
-			c->path = cli_socket_path(dirs[i], mountpoint);
-			c->fd = listen_at(c->path);
-		}
+		if (dirs[i] != NULL)
+			try_dir(c, dirs[i], i > 0, mountpoint);
 		free(dirs[i]);
 	}
 	if (c->fd < 0 || pipe2(c->wake, O_CLOEXEC) < 0) {
 		if (c->fd >= 0)
 			close(c->fd);
 		free(c->path);
+		free(c->link);
 		free(c);
 		return err_set(why, ERR_IO, "no place for the control socket: set XDG_RUNTIME_DIR");
 	}
@@ -219,6 +238,20 @@ int cli_control_open(const char *mountpoint, struct cli_control **out, struct er
 	pthread_cond_init(&c->gone, NULL);
 	*out = c;
 	return 0;
+}
+
+/* The path goes, and its directory when it was the last. */
+static void remove_path(char *path)
+{
+	char *slash;
+
+	if (path == NULL)
+		return;
+	(void)unlink(path);
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	(void)rmdir(path);
+	free(path);
 }
 
 int cli_control_start(struct cli_control *c, cli_control_fn fn, void *ctx)
@@ -241,7 +274,8 @@ void cli_control_close(struct cli_control **control)
 	close(c->wake[1]); /* the other end is readable from now on */
 	if (c->started)
 		(void)pthread_join(c->thread, NULL);
-	(void)unlink(c->path);
+	remove_path(c->link);
+	remove_path(c->path);
 	close(c->fd);
 	pthread_mutex_lock(&c->lock);
 	while (c->clients > 0)
@@ -250,6 +284,5 @@ void cli_control_close(struct cli_control **control)
 	close(c->wake[0]);
 	pthread_cond_destroy(&c->gone);
 	pthread_mutex_destroy(&c->lock);
-	free(c->path);
 	free(c);
 }

@@ -25,7 +25,9 @@ static void wait_for_child(int fd, pid_t child)
 		;
 	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
 		_exit(WEXITSTATUS(status));
-	if (!WIFEXITED(status))
+	if (WIFEXITED(status))
+		cli_complain("stopped before the mount was there");
+	else
 		cli_complain("ended by signal %d before the mount was there", WTERMSIG(status));
 	_exit(CLI_FUSE);
 }

@@ -55,16 +55,6 @@ static void hold_standard_descriptors(void)
 		close(fd);
 }
 
-static int load(const struct cli_words *words, struct cli_options *o)
-{
-	struct err_reason why = { "" };
-	int r = cli_account_load(words, o, &why);
-
-	if (r < 0)
-		cli_complain("%s", cli_reason(r, &why));
-	return r;
-}
-
 /* -h and -V count whatever else is there. */
 static bool asks_for(const struct cli_words *w, const char *letter, const char *word)
 {
@@ -76,8 +66,9 @@ static bool asks_for(const struct cli_words *w, const char *letter, const char *
 
 static enum cli_exit mount_or_check(const struct cli_words *words, bool doctor)
 {
-	enum cli_exit status = CLI_CONFIG;
+	struct err_reason why = { "" };
 	struct cli_options o;
+	enum cli_exit status;
 
 	if (words->operand_count != (doctor ? 1u : 2u)) {
 		cli_complain("%s; see imapfs --help",
@@ -85,7 +76,10 @@ static enum cli_exit mount_or_check(const struct cli_words *words, bool doctor)
 		return CLI_USAGE;
 	}
 	cli_options_init(&o);
-	if (load(words, &o) == 0)
+	status = cli_account_load(words, &o, &why);
+	if (status != CLI_OK)
+		cli_complain("%s", why.text);
+	else
 		status = doctor ? cli_doctor(&o) : cli_run(&o, words->operands[1]);
 	cli_options_release(&o);
 	return status;

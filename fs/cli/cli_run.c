@@ -17,10 +17,13 @@
 #include "cli_log.h"
 #include "cli_mountpoint.h"
 #include "cli_view.h"
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 
-#define TICK_S 5 /* how often the service manager is told how it goes */
+#define TICK_MS 5000          /* how often the service manager is told how it goes */
+#define ANNOUNCE_TICK_MS 50   /* how often it is asked whether the mount can be announced */
+#define FIRST_LIST_MS 15000   /* how long the first mount of an account waits for its tree */
 
 /* The running program: what cli_run() puts together and takes apart. */
 struct run {
@@ -37,6 +40,8 @@ struct run {
 	sigset_t signals;
 	pthread_t signal_thread;
 	bool has_signal_thread;
+	bool known;           /* an earlier mount has left a tree to show */
+	atomic_bool answering; /* the file system does */
 	atomic_bool leaving;
 };
 
@@ -55,25 +60,56 @@ static void tell_manager(struct run *run, enum sync_state *last)
 	cli_control_notify(line);
 }
 
+/* Whoever mounts an account for the first time and looks at once should see something:
+ * the mount is announced when its mailboxes are there, or it is clear that this takes time. */
+static bool can_announce(const struct run *run, int64_t begun_ms)
+{
+	struct sync_status st;
+
+	if (!atomic_load(&run->answering))
+		return false;
+	if (run->known || clock_left_ms(begun_ms + FIRST_LIST_MS) == 0)
+		return true;
+	sync_get_status(run->sync, &st);
+	return st.state == SYNC_IN_STEP || st.state == SYNC_PAUSED || st.last_pass_ms != 0 ||
+	       st.next_try_ms != 0 || cli_account_listed(run->o);
+}
+
+static void announce(struct run *run)
+{
+	log_info("%s mounted on %s", run->title, run->mountpoint);
+	if (!cli_daemon_ready(&run->daemon)) {
+		log_info("interrupted while mounting");
+		mount_stop(run->mount);
+		return;
+	}
+	cli_control_notify("READY=1");
+}
+
 static void *signal_thread(void *arg)
 {
-	struct timespec tick = { .tv_sec = TICK_S };
 	struct run *run = arg;
 	enum sync_state last = SYNC_OFFLINE;
-	bool manager = cli_control_notify_wanted();
+	int64_t begun_ms = clock_mono_ms();
+	bool announced = false;
 
-	for (;;) {
+	while (!atomic_load(&run->leaving)) {
+		int ms = announced ? TICK_MS : ANNOUNCE_TICK_MS;
+		struct timespec tick = { ms / 1000, ms % 1000 * 1000000L };
 		int sig = sigtimedwait(&run->signals, NULL, &tick);
 
-		if (atomic_load(&run->leaving))
-			return NULL;
 		if (sig == SIGHUP)
 			sync_kick(run->sync);
 		else if (sig == SIGTERM || sig == SIGINT)
 			mount_stop(run->mount);
-		else if (manager)
+		else if (announced && cli_control_notify_wanted())
 			tell_manager(run, &last);
+		if (!announced && can_announce(run, begun_ms)) {
+			announce(run);
+			announced = true;
+		}
 	}
+	return NULL;
 }
 
 static void block_signals(struct run *run)
@@ -97,7 +133,10 @@ static enum cli_exit fail(int err, enum cli_exit status, const struct err_reason
 static enum cli_exit open_state(struct run *run)
 {
 	struct err_reason why = { "" };
-	int r = cli_account_open(run->o, run->password, &run->lock_fd, &why);
+	int r;
+
+	run->known = cli_account_known(run->o);
+	r = cli_account_open(run->o, run->password, &run->lock_fd, &why);
 
 	if (r == 0)
 		r = cli_log_open(run->o->state_dir, CLI_LOG_MAX_BYTES, run->o->foreground,
@@ -169,13 +208,7 @@ static void on_ready(void *ctx)
 {
 	struct run *run = ctx;
 
-	log_info("%s mounted on %s", run->title, run->mountpoint);
-	if (!cli_daemon_ready(&run->daemon)) {
-		log_info("interrupted while mounting");
-		mount_stop(run->mount);
-		return;
-	}
-	cli_control_notify("READY=1");
+	atomic_store(&run->answering, true);
 }
 
 static enum cli_exit bring_up(struct run *run)
