@@ -29,7 +29,7 @@ enum {
 	WRITE_BYTES = 4 * 1024 * 1024,
 	OVERHEAD = 512,            /* of a small body, in bytes of the window */
 	WINDOW_MIN = 1024 * 1024,
-	WINDOW_MAX = 16 * 1024 * 1024,
+	WINDOW_MAX = 64 * 1024 * 1024,
 	TUNE_MS = 250,
 	TRIES = 3
 };
@@ -74,7 +74,7 @@ struct sync_bodies {
 	struct ready ready[WRITE_BODIES];
 	size_t ready_count, ready_bytes;
 	bool ready_urgent;
-	struct item *large; /* under way in pieces */
+	struct item *large; /* under way in pieces, not all of which are asked for */
 	int64_t stored;
 	int disk_err;
 };
@@ -313,13 +313,22 @@ static void again_or_fail(struct sync_bodies *b, struct item *it, int err)
 
 static void settle_large(struct sync_bodies *b, struct item *it, int err)
 {
-	bool wanted;
+	bool wanted = !it->urgent || sync_want_alive(b->link->sync, it->need.message);
+	bool more = err == 0 && !it->broken && wanted && !it->ended &&
+	            (it->have != it->need.size || it->have < it->asked);
 
-	b->large = NULL;
-	wanted = !it->urgent || sync_want_alive(b->link->sync, it->need.message);
-
-	if (err == 0 && !it->broken && wanted && !it->ended && (it->have != it->need.size || it->have < it->asked)) {
-		enqueue_first(b, it); /* there is more of it */
+	if (more && (b->large == it || b->in_flight == 0)) {
+		b->large = NULL;
+		enqueue_first(b, it);
+		return;
+	}
+	if (b->large == it)
+		b->large = NULL;
+	if (more) { /* longer than was said, and others are on their way: from the start */
+		store_body_abort(&it->writer);
+		it->need.size = it->have * 2;
+		it->asked = it->have = 0;
+		enqueue(b, it);
 		return;
 	}
 	if (err == 0 && !it->broken && it->writer && (it->ended || it->have == it->need.size)) {
@@ -421,7 +430,6 @@ static void send_pieces(struct sync_bodies *b, struct item *it)
 	uint64_t goal = it->need.size > it->have ? it->need.size : it->have + 1;
 
 	it->asked = it->have; /* nothing of it is in flight */
-	b->large = it;
 	do {
 		struct imap_cmd *cmd = imap_cmd_new("UID FETCH");
 		struct order *o = order_new(b);
@@ -433,6 +441,7 @@ static void send_pieces(struct sync_bodies *b, struct item *it)
 		b->in_flight += PIECE;
 		sync_link_send(b->link, &cmd, b->link->box, on_done, o);
 	} while (it->asked < goal && b->in_flight < b->window && sync_link_up(b->link));
+	b->large = it->asked < goal ? it : NULL;
 }
 
 static int by_uid(const void *a, const void *b)
@@ -509,7 +518,7 @@ int sync_bodies_run(struct sync_bodies *b, uint64_t bytes)
 
 		pump(b);
 		outstanding = b->link->session ? imap_session_outstanding(b->link->session) : 0;
-		r = sync_link_run(b->link, outstanding / 2);
+		r = sync_link_run(b->link, outstanding ? outstanding - 1 : 0);
 		tune(b);
 	}
 	flush(b);
@@ -526,7 +535,7 @@ struct sync_bodies *sync_bodies_new(struct sync_link *l)
 
 	b->link = l;
 	b->queue_end = &b->queue;
-	b->window = 4 * WINDOW_MIN;
+	b->window = 8 * WINDOW_MIN;
 	b->window_ms = clock_mono_ms();
 	return b;
 }
