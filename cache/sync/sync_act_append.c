@@ -7,6 +7,7 @@
 
 #include "mem.h"
 #include "store_message.h"
+#include "sync_pass_priv.h"
 #include "sync_replay_priv.h"
 
 /*
@@ -86,8 +87,10 @@ static int take_evidence(struct sync_batch *b, const struct store_mailbox *m)
 		sync_link_unselect(b->link);
 	r = sync_target_status(b->link, m->wire_name, &uidvalidity, &uidnext, &reply);
 	sync_reply_release(&reply);
-	if (r < 0 && !sync_link_up(b->link))
-		return r;
+	if (sync_link_up(b->link))
+		r = sync_scan_moved(b->link, m, uidvalidity);
+	if (!sync_link_up(b->link))
+		return r < 0 ? r : ERR_OFFLINE;
 	for (size_t i = 0; i < b->count; i++) {
 		b->acts[i].ev.uidvalidity = uidvalidity;
 		b->acts[i].ev.uidnext = uidnext;

@@ -3,6 +3,7 @@
 
 #include "mem.h"
 #include "store_message.h"
+#include "sync_pass_priv.h"
 #include "sync_replay_priv.h"
 
 /*
@@ -239,6 +240,14 @@ static int transfer(struct transfer *t, struct sync_box *box)
 	return r < 0 ? r : 0;
 }
 
+/* The target was made anew: the store forgets its UIDs first, then the action is tried again. */
+static int target_moved(struct transfer *t, uint32_t uidvalidity)
+{
+	int r = sync_scan_moved(t->batch->link, &t->target, uidvalidity);
+
+	return r < 0 ? r : sync_batch_later(t->batch, 500, ERR_CONFLICT, "the target was made anew");
+}
+
 static int send_new(struct transfer *t)
 {
 	struct sync_batch *b = t->batch;
@@ -252,6 +261,8 @@ static int send_new(struct transfer *t)
 	r = sync_target_status(b->link, t->target.wire_name, &uidvalidity, &uidnext, &reply);
 	if (r < 0 && sync_link_up(b->link))
 		r = sync_batch_refused(b, r == ERR_REFUSED ? ERR_NOTFOUND : r, reply.text);
+	else if (r == 0 && t->target.uidvalidity && uidvalidity != t->target.uidvalidity)
+		r = target_moved(t, uidvalidity);
 	else if (r == 0 && box->read_only && removes(b))
 		r = sync_batch_refused(b, ERR_READONLY, "the mailbox is read-only");
 	else if (r == 0) {

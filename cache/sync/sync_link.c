@@ -445,6 +445,9 @@ int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **o
 		*out = sync_box_ref(l->box);
 		return 0;
 	}
+	if (l->box)
+		sync_claim_release(l->sync, l, l->box->mailbox);
+	sync_claim_wait(l->sync, l, mailbox);
 	r = store_mailbox_get(l->store, mailbox, &m);
 	if (r < 0)
 		return err_set(why, r, "the mailbox is not known any more");

@@ -58,6 +58,10 @@ void sync_scan_free(struct sync_scan **scan);
  * it knew by UID.  0 or why the link is lost. */
 int sync_scan_reset(struct sync_link *l, int64_t mailbox, uint32_t by_select);
 
+/* The other way round: STATUS said that it is another; when SELECT agrees, the store forgets, so
+ * that UIDs which an upload or a copy gets belong to what the store knows (RFC 4549 4.1). */
+int sync_scan_moved(struct sync_link *l, const struct store_mailbox *m, uint32_t by_status);
+
 /* One mailbox from SELECT to settled: after a push, with the mailbox `box` selected or NULL. */
 int sync_scan_mailbox(struct sync_link *l, int64_t mailbox);
 

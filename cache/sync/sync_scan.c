@@ -414,6 +414,14 @@ static void on_status(void *ctx, const struct imap_resp *r)
 		a->uidvalidity = r->status.uidvalidity;
 }
 
+static void forget_uids(struct sync_link *l, const struct store_mailbox *m, uint32_t uidvalidity)
+{
+	log_warn("sync: mailbox %s was made anew on the server (UIDVALIDITY %u, was %u)", m->wire_name,
+	         uidvalidity, m->uidvalidity);
+	if (store_pull_reset(l->store, m->id, uidvalidity) < 0)
+		log_error("sync: mailbox %s cannot be reset", m->wire_name);
+}
+
 int sync_scan_reset(struct sync_link *l, int64_t mailbox, uint32_t by_select)
 {
 	struct status_answer answer = { 0 };
@@ -431,14 +439,28 @@ int sync_scan_reset(struct sync_link *l, int64_t mailbox, uint32_t by_select)
 	l->ctx = &answer;
 	r = sync_link_exec(l, &cmd, NULL, NULL);
 	l->data = NULL;
-	if (r == 0 && answer.uidvalidity == by_select && by_select != m.uidvalidity) {
-		log_warn("sync: mailbox %s was made anew on the server (UIDVALIDITY %u, was %u)", m.wire_name,
-		         by_select, m.uidvalidity);
-		if (store_pull_reset(l->store, mailbox, by_select) < 0)
-			log_error("sync: mailbox %s cannot be reset", m.wire_name);
-	}
+	if (r == 0 && answer.uidvalidity == by_select && by_select != m.uidvalidity)
+		forget_uids(l, &m, by_select);
 	store_mailbox_release(&m);
 	return sync_link_up(l) ? 0 : ERR_OFFLINE;
+}
+
+int sync_scan_moved(struct sync_link *l, const struct store_mailbox *m, uint32_t by_status)
+{
+	struct sync_box *box;
+	int r;
+
+	if (!by_status || !m->uidvalidity || by_status == m->uidvalidity)
+		return 0;
+	sync_claim_wait(l->sync, l, m->id);
+	box = sync_link_select(l, m);
+	r = sync_link_run(l, 0);
+	if (r == 0 && box->err == ERR_CONFLICT && box->uidvalidity == by_status)
+		forget_uids(l, m, by_status);
+	sync_box_unref(&box);
+	sync_link_unselect(l);
+	sync_claim_release(l->sync, l, m->id);
+	return r;
 }
 
 int sync_scan_mailbox(struct sync_link *l, int64_t mailbox)

@@ -10,7 +10,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
 
-DRIVE = os.environ.get("SYNC_DRIVE", "build/tests/unit/sync/sync_drive")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+DRIVE = os.environ.get("SYNC_DRIVE", os.path.join(ROOT, "build/tests/unit/sync/sync_drive"))
 
 Entry = collections.namedtuple("Entry", "path size uidvalidity uid flags message_id date length digest")
 Status = collections.namedtuple("Status", "state reason sent received turnarounds messages bodies")
