@@ -29,12 +29,13 @@ static int lex_prefix(const char *in, size_t n, bool whole, struct imap_tok *tok
 {
 	struct imap_lex lx;
 	char *block = malloc(n > 0 ? n : 1);
+	const char *start = block;
 	int r;
 
 	memcpy(block, in, n);
 	imap_lex_init(&lx, block, n, &limits, whole);
 	r = imap_lex_next(&lx, tok);
-	*used = (size_t)(lx.p - block);
+	*used = (size_t)(lx.p - start);
 	if (r == 1) {
 		memcpy(text, tok->s, tok->len);
 		text[tok->len] = '\0';
