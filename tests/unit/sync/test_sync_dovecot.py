@@ -2,6 +2,7 @@
 """The threads of cache/sync with a real Dovecot, driven without a mount."""
 
 import hashlib
+import os
 import time
 
 import driven
@@ -282,20 +283,67 @@ def test_never_selects_one_mailbox_twice(server, box, tmp_path):
         assert proxy.links_made <= 2
 
 
-def test_appends_happen_once_whatever_is_cut(server, box, tmp_path):
+CUTS = int(os.environ.get("SYNC_CUTS", "20"))
+
+
+def test_appends_happen_once_though_the_answer_is_cut(server, box, tmp_path):
     """R137, R138, R047: the answer to an APPEND that was carried out never comes."""
-    rounds = 12
     with Proxy(server.port, record=True) as proxy, Driven(tmp_path, proxy.port) as d:
         d.wait()
-        for i in range(rounds):
+        for i in range(CUTS):
             proxy.cut_reply("APPEND", 1)
             d.append("Drafts", f"{i}.eml", letter(i), "\\Seen", f"<{i}.test@example.org>")
-            d.wait()
+            again(d)
+        again(d)
+        once(d, box, "Drafts", CUTS)
+
+
+def test_appends_happen_once_wherever_the_link_is_cut(server, box, tmp_path):
+    """R136, R137, R154: after more and more bytes in either direction: in the evidence, the command, the
+    literal, the answer, the pull."""
+    with Proxy(server.port) as proxy, Driven(tmp_path, proxy.port) as d:
         d.wait()
-        assert d.queue() == []
-        box.select("Drafts")
-        assert sorted(m.message_id for m in box.fetch().values()) == sorted(f"<{i}.test@example.org>" for i in range(rounds))
-        everything_same(d, box)
+        for i in range(CUTS):
+            proxy.cut_after("up" if i % 2 else "down", 20 + i * 1600 // CUTS)
+            d.append("Drafts", f"{i}.eml", letter(i), "\\Seen", f"<{i}.test@example.org>")
+            again(d)
+        proxy.cut_at.clear()
+        again(d)
+        once(d, box, "Drafts", CUTS)
+
+
+def test_removals_happen_once_wherever_the_link_is_cut(server, box, tmp_path):
+    """R139, R154, R279: moved to the trash, by MOVE and without it: each message is there once."""
+    for hidden in ([], ["MOVE"]):
+        for i in range(CUTS):
+            box.append("Sent", letter(i))
+        (tmp_path / str(len(hidden))).mkdir()
+        with Proxy(server.port, hide=hidden) as proxy, Driven(tmp_path / str(len(hidden)), proxy.port) as d:
+            d.wait()
+            for i, path in enumerate(sorted(p for p in d.tree() if p.startswith("Sent/"))):
+                proxy.cut_after("up" if i % 2 else "down", 20 + i * 1600 // CUTS)
+                d.do("remove", path, driven.TRASH)
+                again(d)
+            proxy.cut_at.clear()
+            again(d)
+            once(d, box, "Trash", CUTS)
+        box.select("Trash")
+        box.expunge(box.uids())
+
+
+def again(d):
+    """Until the log is empty; a wait may meet a cut."""
+    for _ in range(10):
+        if d.say("wait", 20000)[0] == 0:
+            return
+    raise AssertionError(d.text())
+
+
+def once(d, box, mailbox, count):
+    assert d.queue() == []
+    box.select(mailbox)
+    assert sorted(m.message_id for m in box.fetch().values()) == sorted(f"<{i}.test@example.org>" for i in range(count))
+    everything_same(d, box)
 
 
 def test_a_refused_copy_touches_nothing(server, box, tmp_path):
