@@ -77,7 +77,8 @@ static void copy_config(struct mount *m, const struct mount_config *cfg)
 
 static void free_config(struct mount_config *c)
 {
-	const char *strings[] = { c->mountpoint, c->fsname, c->subtype, c->state_dir, c->cache_dir, c->extra };
+	const char *strings[] = { c->mountpoint, c->fsname,    c->subtype,
+		                  c->state_dir,  c->cache_dir, c->extra };
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(*strings); i++)
 		free((char *)(uintptr_t)strings[i]);
@@ -98,9 +99,9 @@ static char *fuse_options(const struct mount_config *c)
 		fsname[len++] = *p;
 	}
 	return mem_printf("fsname=%s,subtype=%s%s%s%s%s%s", fsname, c->subtype,
-	                   c->read_only ? ",ro" : "", c->allow_other ? ",allow_other" : "",
-	                   c->default_permissions || c->allow_other ? ",default_permissions" : "",
-	                   c->extra ? "," : "", c->extra ? c->extra : "");
+	                  c->read_only ? ",ro" : "", c->allow_other ? ",allow_other" : "",
+	                  c->default_permissions || c->allow_other ? ",default_permissions" : "",
+	                  c->extra ? "," : "", c->extra ? c->extra : "");
 }
 
 static int session_new(struct mount *m, struct err_reason *why)
@@ -116,8 +117,8 @@ static int session_new(struct mount *m, struct err_reason *why)
 	if (!m->se)
 		return err_set(why, ERR_INVAL, "mount options not understood: %s", words);
 	if (fuse_session_mount(m->se, m->cfg.mountpoint) != 0)
-		return err_set(why, errno == EPERM || errno == EACCES ? ERR_PERM : ERR_IO, "cannot mount at %s",
-		               m->cfg.mountpoint);
+		return err_set(why, errno == EPERM || errno == EACCES ? ERR_PERM : ERR_IO,
+		               "cannot mount at %s", m->cfg.mountpoint);
 	m->mounted = true;
 	fd = fuse_session_fd(m->se);
 	if (mount_custom_io(m->se) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
@@ -223,37 +224,58 @@ static bool serve_one(struct mount *m, struct fuse_buf *buf, int wait_ms)
 	return !fuse_session_exited(m->se);
 }
 
-/* The threads that need the kernel begin when it answers. */
+struct part {
+	int (*run)(struct mount *m);
+	void (*ask)(struct mount *m);
+	void (*join)(struct mount *m);
+};
+static const struct part parts[] = {
+	{ mount_park_run, mount_park_ask, mount_park_join },
+	{ mount_notify_run, mount_notify_ask, mount_notify_join },
+	{ mount_ahead_run, mount_ahead_ask, mount_ahead_join },
+	{ mount_settle_run, mount_settle_ask, mount_settle_join },
+};
+
+/* The threads begin when the kernel answers. */
 static int run_threads(struct mount *m)
 {
-	static int (*const run[])(struct mount *) = { mount_notify_run, mount_ahead_run, mount_settle_run };
-	int r = 0;
-
-	for (size_t i = 0; i < sizeof(run) / sizeof(*run) && r == 0; i++) {
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
 		atomic_fetch_add(&m->threads, 1);
-		r = run[i](m);
-		if (r == 0)
-			m->running++;
+		if (parts[i].run(m) < 0) {
+			atomic_fetch_sub(&m->threads, 1);
+			return ERR_IO;
+		}
+		m->running++;
 	}
-	return r;
+	return 0;
 }
 
 static void ask_threads(struct mount *m)
 {
-	mount_park_stop(&m->park);
-	mount_notify_ask(m);
-	mount_ahead_ask(m);
-	mount_settle_ask(m);
+	for (int i = 0; i < m->running; i++)
+		parts[i].ask(m);
 }
 
 static void join_threads(struct mount *m)
 {
-	static void (*const join[])(struct mount *) = { mount_notify_join, mount_ahead_join,
-		                                        mount_settle_join };
-
 	for (int i = 0; i < m->running; i++)
-		join[i](m);
+		parts[i].join(m);
 	m->running = 0;
+}
+
+static void record_one(struct mount *m, struct mount_file *f, void *ctx)
+{
+	(void)ctx;
+	(void)mount_file_record(m->store, f);
+}
+
+/* Sizes and times that nobody had looked at yet. */
+static void record_files(struct mount *m)
+{
+	mount_files_lock(m);
+	mount_files_each(m, record_one, NULL);
+	mount_files_unlock(m);
+	(void)store_flush(m->store);
 }
 
 static void unmount(struct mount *m)
@@ -286,6 +308,7 @@ int mount_run(struct mount *m, void (*ready)(void *ctx), void *ctx)
 		alive = serve_one(m, &buf, clock_left_ms(end));
 	unmount(m);
 	join_threads(m);
+	record_files(m);
 	free(buf.mem);
 	return r;
 }
@@ -297,9 +320,9 @@ void mount_close(struct mount **mount)
 	if (!m)
 		return;
 	unmount(m);
-	mount_park_stop(&m->park);
 	if (m->se)
 		fuse_session_destroy(m->se);
+	mount_park_free(&m->park);
 	mount_settle_free(&m->settle);
 	mount_ahead_free(&m->ahead);
 	mount_notify_free(&m->notify);

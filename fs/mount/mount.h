@@ -27,18 +27,18 @@ struct mount_virtual {
 };
 
 struct mount_config {
-	const char *mountpoint;      /* absolute, resolved */
-	const char *fsname;          /* user@host, shown in /proc/mounts */
-	const char *subtype;         /* imapfs */
+	const char *mountpoint; /* absolute, resolved */
+	const char *fsname;     /* user@host, shown in /proc/mounts */
+	const char *subtype;    /* imapfs */
 	const char *state_dir, *cache_dir;
-	struct sync *sync;           /* set by mount_set_sync() when NULL here */
+	struct sync *sync; /* set by mount_set_sync() when NULL here */
 	enum store_delete delete_mode;
 	int hold_ms;
-	int timeout_ms;              /* longest wait of a read for a body */
+	int timeout_ms; /* longest wait of a read for a body */
 	bool read_only, allow_other, default_permissions, debug;
-	int64_t uid, gid;            /* -1: the caller's */
+	int64_t uid, gid; /* -1: the caller's */
 	uint32_t umask;
-	const char *extra;           /* further words for libfuse's -o, or NULL */
+	const char *extra; /* further words for libfuse's -o, or NULL */
 	const struct mount_virtual *virtuals;
 	size_t virtual_count;
 };
@@ -51,7 +51,8 @@ int mount_open(const struct mount_config *cfg, struct mount **out, struct err_re
 void mount_set_sync(struct mount *m, struct sync *sync);
 
 /* For sync_config.on_change: takes note, a thread of the mount tells the kernel. */
-void mount_on_change(void *mount, enum store_change what, int64_t node, int64_t parent, const char *name);
+void mount_on_change(void *mount, enum store_change what, int64_t node, int64_t parent,
+                     const char *name);
 
 /* Serves until unmounted or mount_stop(); `ready` is called once when the file system
  * answers.  Returns 0 after a clean unmount. */

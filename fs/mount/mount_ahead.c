@@ -56,7 +56,8 @@ static int steps_from_last(struct mount_ahead *a, int64_t dir, int64_t id)
 }
 
 /* False: the kernel does not take it, so no more now. */
-static bool push(struct mount_ahead *a, const struct store_node *n, int64_t *absent, size_t *missing)
+static bool push(struct mount_ahead *a, const struct store_node *n, int64_t *absent,
+                 size_t *missing)
 {
 	struct fuse_bufvec body = FUSE_BUFVEC_INIT(0);
 	const void *data;

@@ -17,8 +17,8 @@ struct ahead_seq {
 	int64_t until; /* the last file already pushed; 0: none */
 };
 
-#define AHEAD_NEAR 16   /* a reader may skip so many */
-#define AHEAD_RUN 2     /* steps before it counts as one */
+#define AHEAD_NEAR 16 /* a reader may skip so many */
+#define AHEAD_RUN 2   /* steps before it counts as one */
 #define AHEAD_WINDOW 128
 
 /* Notes a read of `id` in `dir`; `steps` files after the last one in the directory's order

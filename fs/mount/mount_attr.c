@@ -265,7 +265,7 @@ static int set_attrs(struct mount *m, struct store_node *n, const struct stat *a
 }
 
 void mount_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
-                   struct fuse_file_info *fi)
+                      struct fuse_file_info *fi)
 {
 	struct mount *m = fuse_req_userdata(req);
 	struct store_node n;
@@ -313,7 +313,7 @@ void mount_op_statfs(fuse_req_t req, fuse_ino_t ino)
 	st.f_namemax = STORE_NAME_MAX;
 	if (store_quota_get(m->store, &q) == 0 && q.known && q.storage_limit_kb > 0) {
 		uint64_t used = q.storage_used_kb < q.storage_limit_kb ? q.storage_used_kb
-			: q.storage_limit_kb;
+		                                                       : q.storage_limit_kb;
 
 		st.f_bsize = st.f_frsize = 1024;
 		st.f_blocks = q.storage_limit_kb;

@@ -220,14 +220,15 @@ static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, boo
 		fuse_reply_buf(req, buf, l.used);
 }
 
-void mount_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+void mount_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                      struct fuse_file_info *fi)
 {
 	(void)fi;
 	list_dir(req, ino, size, off, false);
 }
 
 void mount_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-                       struct fuse_file_info *fi)
+                          struct fuse_file_info *fi)
 {
 	(void)fi;
 	list_dir(req, ino, size, off, true);

@@ -264,9 +264,13 @@ bool mount_file_unlinked(struct mount *m, int64_t id, struct store_node *n)
 	f = mount_file_find(m, id);
 	held = f && f->unlinked;
 	if (held)
-		*n = (struct store_node){ .id = id, .kind = STORE_KIND_FILE, .mode = 0600,
-			                  .size = f->size, .size_exact = true,
-			                  .mtime_ns = f->mtime_ns, .ctime_ns = f->mtime_ns };
+		*n = (struct store_node){ .id = id,
+			                  .kind = STORE_KIND_FILE,
+			                  .mode = 0600,
+			                  .size = f->size,
+			                  .size_exact = true,
+			                  .mtime_ns = f->mtime_ns,
+			                  .ctime_ns = f->mtime_ns };
 	mount_files_unlock(m);
 	return held;
 }

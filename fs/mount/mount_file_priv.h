@@ -12,19 +12,19 @@
 struct mount_file {
 	int64_t id, parent;
 	int64_t spool;
-	int fd;              /* -1: closed meanwhile */
+	int fd; /* -1: closed meanwhile */
 	int64_t size, mtime_ns;
-	bool dirty;          /* size or mtime are newer here than in the store */
-	bool write_ok;       /* the spool is this file's own */
-	bool candidate;      /* to be looked at when it rests */
-	bool unlinked;       /* out of the tree, kept for those who still hold it */
-	int64_t changed_ms;  /* monotonic, of the last change */
-	int64_t look_ms;     /* monotonic, of the next look; 0: when the hold is over */
-	unsigned int change; /* counts changes */
-	char *flags;         /* for the upload: a wire set; NULL: none */
-	char *reason;        /* why it is no message */
-	struct mount_file *next;                 /* of its hash chain */
-	struct mount_file *newer, *older;        /* of the open ones */
+	bool dirty;              /* size or mtime are newer here than in the store */
+	bool write_ok;           /* the spool is this file's own */
+	bool candidate;          /* to be looked at when it rests */
+	bool unlinked;           /* out of the tree, kept for those who still hold it */
+	int64_t changed_ms;      /* monotonic, of the last change */
+	int64_t look_ms;         /* monotonic, of the next look; 0: when the hold is over */
+	unsigned int change;     /* counts changes */
+	char *flags;             /* for the upload: a wire set; NULL: none */
+	char *reason;            /* why it is no message */
+	struct mount_file *next; /* of its hash chain */
+	struct mount_file *newer, *older; /* of the open ones */
 };
 
 int mount_files_start(struct mount *m);

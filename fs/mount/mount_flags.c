@@ -11,7 +11,8 @@
 
 #define FLAGS_VALUE_MAX 65536
 
-static const char *const system_flags[] = { "\\Answered", "\\Deleted", "\\Draft", "\\Flagged", "\\Seen" };
+static const char *const system_flags[] = { "\\Answered", "\\Deleted", "\\Draft", "\\Flagged",
+	                                    "\\Seen" };
 
 static bool is_atom_char(unsigned char c)
 {

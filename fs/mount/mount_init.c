@@ -15,12 +15,15 @@
 void mount_op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct mount *m = userdata;
-	unsigned int on = FUSE_CAP_READDIRPLUS | FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_NO_OPEN_SUPPORT |
-	                  FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPIRE_ONLY;
-	unsigned int off = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS_AUTO |
-	                   FUSE_CAP_ASYNC_READ | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_POSIX_ACL |
-	                   FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-	                   FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS;
+	unsigned int on = FUSE_CAP_READDIRPLUS | FUSE_CAP_EXPLICIT_INVAL_DATA |
+	                  FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_PARALLEL_DIROPS |
+	                  FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPIRE_ONLY;
+	unsigned int off = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
+	                   FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ |
+	                   FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_POSIX_ACL | FUSE_CAP_SPLICE_READ |
+	                   FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+	                   FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_POSIX_LOCKS |
+	                   FUSE_CAP_FLOCK_LOCKS;
 
 	conn->want = (conn->want | (conn->capable & on)) & ~off;
 	m->expire = (conn->capable & FUSE_CAP_EXPIRE_ONLY) != 0;

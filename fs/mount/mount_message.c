@@ -75,7 +75,8 @@ static int write_crlf(int fd, const struct content *c, int64_t *size)
 	for (size_t at = 0; at < c->len; at += CONVERT_CHUNK) {
 		size_t left = c->len - at, done = 0, n;
 
-		n = mount_crlf(c->data + at, left < CONVERT_CHUNK ? left : CONVERT_CHUNK, &last, out);
+		n = mount_crlf(c->data + at, left < CONVERT_CHUNK ? left : CONVERT_CHUNK, &last,
+		               out);
 		while (done < n) {
 			ssize_t w = write(fd, out + done, n - done);
 
@@ -104,7 +105,8 @@ static int swap_content(struct mount *m, struct store *s, struct mount_file *f, 
 static int convert(struct mount *m, struct store *s, const struct store_node *n,
                    const struct content *c, unsigned int change)
 {
-	_cleanup_free_ char *to = mem_printf("%s/spool/%lld", m->cfg.state_dir, (long long)n->spool);
+	_cleanup_free_ char *to = mem_printf("%s/spool/%lld", m->cfg.state_dir,
+	                                     (long long)n->spool);
 	_cleanup_free_ char *from = mem_printf("%s.crlf", to);
 	struct mount_file *f;
 	int64_t size = 0;
@@ -143,8 +145,8 @@ static int refuse(struct mount *m, const struct store_node *n, const char *reaso
 	return ERR_INVAL;
 }
 
-static int queue(struct mount *m, struct store *s, const struct store_node *n, const char *message_id,
-                 unsigned int change)
+static int queue(struct mount *m, struct store *s, const struct store_node *n,
+                 const char *message_id, unsigned int change)
 {
 	struct mount_file *f;
 	int r = ERR_BUSY;

@@ -71,7 +71,8 @@ void mount_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
 	}
 	r = check_new(m, parent, name, &dir);
 	if (r == 0)
-		r = store_node_create(m->store, dir.id, name, STORE_KIND_FILE, mode & 0777, NULL, &n);
+		r = store_node_create(m->store, dir.id, name, STORE_KIND_FILE, mode & 0777, NULL,
+		                      &n);
 	if (r == 0)
 		mount_file_named(m, &n);
 	reply_new(m, req, r, &n);
@@ -88,7 +89,8 @@ void mount_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
 		return;
 	r = check_new(m, parent, name, &dir);
 	if (r == 0 && (dir.kind == STORE_KIND_DIR || store_name_is_scratch(name))) {
-		r = store_node_create(m->store, dir.id, name, STORE_KIND_DIR, mode & 0777, NULL, &n);
+		r = store_node_create(m->store, dir.id, name, STORE_KIND_DIR, mode & 0777, NULL,
+		                      &n);
 	} else if (r == 0) {
 		r = store_mailbox_create(m->store, dir.id, name, &id);
 		if (r == 0)

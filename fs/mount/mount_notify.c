@@ -56,7 +56,9 @@ static void add(struct mount *m, const struct note *note)
 void mount_notify_add(struct mount *m, enum store_change what, int64_t node, int64_t parent,
                       const char *name)
 {
-	struct note note = { .what = what, .node = node, .parent = parent, .name = (char *)(uintptr_t)name };
+	struct note note = {
+		.what = what, .node = node, .parent = parent, .name = (char *)(uintptr_t)name
+	};
 
 	if (what != STORE_CHANGE_BODY)
 		add(m, &note);
@@ -83,7 +85,8 @@ static void tell_name(struct mount *m, int64_t parent, const char *name)
 		r = fuse_lowlevel_notify_expire_entry(m->se, (fuse_ino_t)parent, name, strlen(name),
 		                                      FUSE_LL_EXPIRE_ONLY);
 	if (name && r == -ENOSYS)
-		(void)fuse_lowlevel_notify_inval_entry(m->se, (fuse_ino_t)parent, name, strlen(name));
+		(void)fuse_lowlevel_notify_inval_entry(m->se, (fuse_ino_t)parent, name,
+		                                       strlen(name));
 	(void)fuse_lowlevel_notify_inval_inode(m->se, (fuse_ino_t)parent, 0, 0);
 }
 
@@ -94,7 +97,8 @@ static void tell(struct mount *m, const struct note *note)
 	case STORE_CHANGE_REMOVED:
 		tell_name(m, note->parent, note->name);
 		if (note->what == STORE_CHANGE_REMOVED)
-			(void)fuse_lowlevel_notify_inval_inode(m->se, (fuse_ino_t)note->node, -1, 0);
+			(void)fuse_lowlevel_notify_inval_inode(m->se, (fuse_ino_t)note->node, -1,
+			                                       0);
 		break;
 	case STORE_CHANGE_ATTR:
 	case STORE_CHANGE_BODY:
@@ -186,7 +190,8 @@ static void on_own_change(void *ctx, enum store_change what, int64_t node, int64
 	if (what == STORE_CHANGE_ATTR || what == STORE_CHANGE_BODY)
 		return;
 	for (int i = 0; i < 2; i++) {
-		if (m->own[i].name && name && m->own[i].parent == parent && strcmp(m->own[i].name, name) == 0)
+		if (m->own[i].name && name && m->own[i].parent == parent &&
+		    strcmp(m->own[i].name, name) == 0)
 			return;
 	}
 	mount_notify_add(m, what, node, parent, name);

@@ -19,6 +19,7 @@ struct parked {
 	int64_t id;
 	size_t size;
 	off_t off;
+	int64_t told; /* the size the kernel has been given */
 	int64_t deadline_ms;
 	uint64_t ticket; /* 0: not known yet */
 	int owners;
@@ -118,20 +119,27 @@ static void list_remove(struct mount_park *park, struct parked *p)
 	*(p->next ? &p->next->prev : &park->last) = p->prev;
 }
 
-void mount_park_read(struct mount *m, fuse_req_t req, int64_t id, size_t size, off_t off)
+void mount_park_read(struct mount *m, fuse_req_t req, int64_t id, size_t size, off_t off,
+                     int64_t told)
 {
 	struct mount_park *park = m->park;
-	struct parked *p = mem_alloc(sizeof(*p));
+	struct parked *p;
 	bool cancel;
 	uint64_t ticket;
 
-	*p = (struct parked){ .park = park, .req = req, .id = id, .size = size, .off = off, .owners = 3 };
+	if (park->stop) { /* set by this thread */
+		fuse_reply_err(req, ENETUNREACH);
+		return;
+	}
+	p = mem_alloc(sizeof(*p));
+	*p = (struct parked){
+		.park = park, .req = req, .id = id, .size = size, .off = off, .owners = 3
+	};
 	p->deadline_ms = clock_mono_ms() + m->cfg.timeout_ms;
+	p->told = told;
 	fuse_req_interrupt_func(req, on_interrupt, p);
 	pthread_mutex_lock(&park->lock);
 	list_add(park, p);
-	if (park->stop)
-		set_due(p, ERR_OFFLINE);
 	pthread_cond_signal(&park->cond);
 	pthread_mutex_unlock(&park->lock);
 
@@ -155,6 +163,8 @@ static void answer(struct mount_park *park, struct parked *p)
 	fuse_req_interrupt_func(p->req, NULL, NULL); /* waits for one that is being called */
 	if (r == 0)
 		r = store_body_get(park->store, p->id, &data, &len);
+	if (r == 0 && (int64_t)len < p->told)
+		mount_shrink(park->m, park->store, p->id, (int64_t)len);
 	if (r == 0)
 		mount_reply_range(p->req, data, len, p->size, p->off);
 	else
@@ -212,6 +222,7 @@ static void *park_thread(void *ctx)
 		pthread_mutex_lock(&park->lock);
 	}
 	pthread_mutex_unlock(&park->lock);
+	mount_thread_ended(park->m);
 	return NULL;
 }
 
@@ -229,31 +240,37 @@ int mount_park_start(struct mount *m)
 	pthread_cond_init(&park->cond, &attr);
 	pthread_condattr_destroy(&attr);
 	r = store_open(m->cfg.state_dir, m->cfg.cache_dir, &park->store, NULL);
-	if (r == 0 && pthread_create(&park->thread, NULL, park_thread, park) != 0)
-		r = ERR_IO;
-	if (r < 0) {
-		store_close(&park->store);
-		park_unref(park);
-		return r;
-	}
 	m->park = park;
-	return 0;
+	return r;
 }
 
-void mount_park_stop(struct mount_park **park)
+int mount_park_run(struct mount *m)
 {
-	struct mount_park *p = *park;
+	return pthread_create(&m->park->thread, NULL, park_thread, m->park) == 0 ? 0 : ERR_IO;
+}
 
-	if (!p)
+void mount_park_ask(struct mount *m)
+{
+	struct mount_park *park = m->park;
+
+	pthread_mutex_lock(&park->lock);
+	park->stop = true;
+	for (struct parked *p = park->first; p; p = p->next)
+		set_due(p, ERR_OFFLINE);
+	pthread_cond_signal(&park->cond);
+	pthread_mutex_unlock(&park->lock);
+}
+
+void mount_park_join(struct mount *m)
+{
+	pthread_join(m->park->thread, NULL);
+}
+
+void mount_park_free(struct mount_park **park)
+{
+	if (!*park)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->stop = true;
-	for (struct parked *one = p->first; one; one = one->next)
-		set_due(one, ERR_OFFLINE);
-	pthread_cond_signal(&p->cond);
-	pthread_mutex_unlock(&p->lock);
-	pthread_join(p->thread, NULL);
-	store_close(&p->store);
-	park_unref(p);
+	store_close(&(*park)->store);
+	park_unref(*park);
 	*park = NULL;
 }

@@ -7,13 +7,14 @@
  *
  *   loop    mount_run()'s thread: takes requests from the kernel, answers from the store at
  *           once; never waits for the network, for sync or for another thread here
- *   park    answers reads that waited for a body, and those whose reader is gone
+ *   park    answers reads that waited for a body, and those whose reader is gone; asks the
+ *           loop in one rare case (mount_shrink.c)
  *   notify  tells the kernel what changed behind its back
  *   ahead   pushes bodies into the page cache before a sequential reader asks
  *   settle  looks at files that rest after their last write, and makes messages of them
  *
  * The kernel may hold back `notify`, `ahead` and `settle` until the loop or `park` has answered
- * a request, so these two never wait for the other three, and no lock is held across a call
+ * a request, so the loop never waits for another thread, `park` never for the other three, and no lock is held across a call
  * into the kernel that can come back as a request.
  */
 
@@ -44,12 +45,12 @@ struct mount {
 	struct fuse_session *se;
 	struct store *store; /* the loop's */
 	struct sync *sync;
-	int wake;            /* eventfd: mount_stop() */
+	int wake; /* eventfd: mount_stop() */
 	atomic_bool stop;
-	atomic_int threads;  /* that may wait for the loop and have not ended */
-	int running;         /* begun and not joined */
+	atomic_int threads; /* that may wait for the loop and have not ended */
+	int running;        /* begun and not joined */
 	bool mounted, init_done;
-	bool expire;         /* names can be expired without dropping what is below */
+	bool expire; /* names can be expired without dropping what is below */
 	uint64_t init_unique;
 	struct mount_notify *notify;
 	struct mount_park *park;
@@ -81,7 +82,7 @@ void mount_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup);
 void mount_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
 void mount_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void mount_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
-                   struct fuse_file_info *fi);
+                      struct fuse_file_info *fi);
 void mount_op_readlink(fuse_req_t req, fuse_ino_t ino);
 void mount_op_statfs(fuse_req_t req, fuse_ino_t ino);
 
@@ -93,26 +94,37 @@ void mount_dirs_count_read(struct mount_dirs *d, int64_t id);
 /* All directories the kernel has listed, for a general invalidation; caller frees. */
 int64_t *mount_dirs_listed(struct mount_dirs *d, size_t *count);
 void mount_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void mount_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void mount_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                      struct fuse_file_info *fi);
 void mount_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-                       struct fuse_file_info *fi);
+                          struct fuse_file_info *fi);
 void mount_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void mount_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 
 /* ---- mount_read.c ---- */
 void mount_op_open_none(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                   struct fuse_file_info *fi);
 void mount_reply_range(fuse_req_t req, const void *data, size_t len, size_t size, off_t off);
 
 /* ---- mount_park.c: reads that wait for a body ---- */
 int mount_park_start(struct mount *m);
-void mount_park_read(struct mount *m, fuse_req_t req, int64_t id, size_t size, off_t off);
-/* Answers all that wait and ends the thread. */
-void mount_park_stop(struct mount_park **p);
+int mount_park_run(struct mount *m);
+void mount_park_ask(struct mount *m); /* all that wait are answered, none is taken any more */
+void mount_park_join(struct mount *m);
+void mount_park_free(struct mount_park **p);
+/* `told`: the size that the kernel has been given for it. */
+void mount_park_read(struct mount *m, fuse_req_t req, int64_t id, size_t size, off_t off,
+                     int64_t told);
+
+/* ---- mount_shrink.c ---- */
+/* Sees to it that the kernel takes the file for no longer than `size`, before a waiting read
+ * of it is answered.  Not for the loop. */
+void mount_shrink(struct mount *m, struct store *s, int64_t id, int64_t size);
 
 /* ---- mount_write.c ---- */
 void mount_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-                 struct fuse_file_info *fi);
+                    struct fuse_file_info *fi);
 void mount_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 
 /* ---- mount_name.c, mount_rename.c ---- */
@@ -123,7 +135,7 @@ void mount_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void mount_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void mount_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
 void mount_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
-                  const char *newname, unsigned int flags);
+                     const char *newname, unsigned int flags);
 /* Marks a name as changed by this request; cleared by mount_own_clear(). */
 void mount_own_set(struct mount *m, int which, int64_t parent, const char *name);
 void mount_own_clear(struct mount *m);
@@ -131,8 +143,8 @@ bool mount_name_reserved(int64_t parent, const char *name);
 
 /* ---- mount_xattr.c ---- */
 void mount_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
-void mount_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
-                    int flags);
+void mount_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+                       size_t size, int flags);
 void mount_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void mount_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
@@ -150,7 +162,7 @@ void mount_virtual_readdir(struct mount *m, fuse_req_t req, size_t size, off_t o
 void mount_virtual_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
 
 /*
- * ---- The three threads that the kernel may hold back: notify, ahead, settle ----
+ * ---- The threads ----
  * _start makes what others use, _run begins the thread once the kernel answers, _ask tells it
  * to end, _join waits for that, _free undoes _start.
  */

@@ -22,8 +22,8 @@ void mount_reply_range(fuse_req_t req, const void *data, size_t len, size_t size
 }
 
 /* Reads from the node's spool; ERR_NOTFOUND: it has none. */
-static int read_spool(struct mount *m, const struct store_node *n, int64_t id, char *out, size_t size,
-                      off_t off, size_t *got)
+static int read_spool(struct mount *m, const struct store_node *n, int64_t id, char *out,
+                      size_t size, off_t off, size_t *got)
 {
 	struct mount_file *f;
 	ssize_t len;
@@ -64,7 +64,7 @@ static void read_other(struct mount *m, fuse_req_t req, int64_t id, size_t size,
 		if (r == 0 && n.spool != 0)
 			r = read_spool(m, &n, id, out, size, off, &got);
 		else if (r == 0 && n.kind == STORE_KIND_MESSAGE) {
-			mount_park_read(m, req, id, size, off);
+			mount_park_read(m, req, id, size, off, n.size);
 			return;
 		}
 	}
@@ -74,7 +74,8 @@ static void read_other(struct mount *m, fuse_req_t req, int64_t id, size_t size,
 		fuse_reply_buf(req, out, got);
 }
 
-void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                   struct fuse_file_info *fi)
 {
 	struct mount *m = fuse_req_userdata(req);
 	const void *data;

@@ -18,7 +18,8 @@ struct rename {
 
 static bool is_dir(const struct store_node *n)
 {
-	return n->kind == STORE_KIND_MAILBOX || n->kind == STORE_KIND_DIR || n->kind == STORE_KIND_ROOT;
+	return n->kind == STORE_KIND_MAILBOX || n->kind == STORE_KIND_DIR ||
+	       n->kind == STORE_KIND_ROOT;
 }
 
 static int rename_message(struct rename *r)
@@ -112,7 +113,7 @@ static int rename_do(struct rename *r)
 }
 
 void mount_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
-                  const char *newname, unsigned int flags)
+                     const char *newname, unsigned int flags)
 {
 	struct rename r = { .m = fuse_req_userdata(req), .name = newname };
 	int err, code;

@@ -118,7 +118,8 @@ static bool may_be_message(struct mount_settle *s, const struct store_node *n)
 {
 	struct store_node parent;
 
-	return !store_name_is_scratch(n->name) && store_node_get(s->store, n->parent, &parent) == 0 &&
+	return !store_name_is_scratch(n->name) &&
+	       store_node_get(s->store, n->parent, &parent) == 0 &&
 	       parent.kind == STORE_KIND_MAILBOX;
 }
 

@@ -35,7 +35,8 @@ static size_t field_name(const struct line *line)
 
 	while (n < line->len && line->text[n] > 32 && line->text[n] < 127 && line->text[n] != ':')
 		n++;
-	while (n + blanks < line->len && (line->text[n + blanks] == ' ' || line->text[n + blanks] == '\t'))
+	while (n + blanks < line->len &&
+	       (line->text[n + blanks] == ' ' || line->text[n + blanks] == '\t'))
 		blanks++;
 	return n + blanks < line->len && line->text[n + blanks] == ':' ? n : 0;
 }
@@ -106,7 +107,8 @@ static char *angle_part(const char *p, const char *end)
 		if (*p == '<')
 			open = p;
 		else if (open && *p == '>')
-			return p - open < MESSAGE_ID_MAX ? mem_strndup(open, (size_t)(p - open) + 1) : NULL;
+			return p - open < MESSAGE_ID_MAX ? mem_strndup(open, (size_t)(p - open) + 1)
+			                                 : NULL;
 		else if (open && (*p <= 32 || *p >= 127))
 			open = NULL;
 	}
@@ -125,7 +127,8 @@ char *mount_sniff_message_id(const char *data, size_t len)
 		p = next_line(p, end, &line);
 		if (line.len == 0)
 			return NULL;
-		if (field_name(&line) == strlen(name) && strncasecmp(start, name, strlen(name)) == 0)
+		if (field_name(&line) == strlen(name) &&
+		    strncasecmp(start, name, strlen(name)) == 0)
 			return angle_part(start + strlen(name), end);
 	}
 	return NULL;

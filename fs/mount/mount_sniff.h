@@ -9,8 +9,8 @@ enum mount_sniff {
 	MOUNT_SNIFF_MESSAGE,    /* starts with header fields and then an empty line, or nothing */
 	MOUNT_SNIFF_INCOMPLETE, /* nothing says no, but the header has not ended yet */
 	MOUNT_SNIFF_EMPTY,
-	MOUNT_SNIFF_MBOX,       /* starts with an mbox "From " line */
-	MOUNT_SNIFF_NO_HEADER,  /* a line before the first empty one is no header field */
+	MOUNT_SNIFF_MBOX,      /* starts with an mbox "From " line */
+	MOUNT_SNIFF_NO_HEADER, /* a line before the first empty one is no header field */
 };
 
 /* Headers longer than this are taken on trust beyond it. */

@@ -60,7 +60,8 @@ static void run_fusermount(const char *mountpoint)
 	const char *env[] = { "PATH=/usr/local/bin:/usr/bin:/bin", NULL };
 	pid_t pid;
 
-	if (posix_spawnp(&pid, argv[0], NULL, NULL, (char **)(uintptr_t)argv, (char **)(uintptr_t)env) == 0)
+	if (posix_spawnp(&pid, argv[0], NULL, NULL, (char **)(uintptr_t)argv,
+	                 (char **)(uintptr_t)env) == 0)
 		(void)waitpid(pid, NULL, 0);
 }
 

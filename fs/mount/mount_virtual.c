@@ -68,7 +68,9 @@ static void stat_owner(struct mount *m, struct stat *st)
 
 static void stat_dir(struct mount *m, struct stat *st)
 {
-	*st = (struct stat){ .st_ino = MOUNT_INO_VIRTUAL, .st_mode = S_IFDIR | 0500, .st_nlink = 2 };
+	*st = (struct stat){ .st_ino = MOUNT_INO_VIRTUAL,
+		             .st_mode = S_IFDIR | 0500,
+		             .st_nlink = 2 };
 	stat_owner(m, st);
 	set_time(st, m->virtuals->start_ns);
 }
@@ -142,7 +144,8 @@ static void lookup_file(struct mount *m, fuse_req_t req, const char *name)
 
 void mount_virtual_lookup(struct mount *m, fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct fuse_entry_param e = { .generation = 1, .attr_timeout = MOUNT_FOREVER,
+	struct fuse_entry_param e = { .generation = 1,
+		                      .attr_timeout = MOUNT_FOREVER,
 		                      .entry_timeout = MOUNT_FOREVER };
 
 	if ((int64_t)parent == STORE_ROOT) {
@@ -192,8 +195,10 @@ void mount_virtual_readdir(struct mount *m, fuse_req_t req, size_t size, off_t o
 			                                .st_ino = MOUNT_INO_VIRTUAL } };
 		const char *name = i == 0 ? "." : i == 1 ? ".." : m->cfg.virtuals[i - 2].name;
 
-		n = plus ? fuse_add_direntry_plus(req, buf + used, size - used, name, &e, (off_t)i + 1)
-		         : fuse_add_direntry(req, buf + used, size - used, name, &e.attr, (off_t)i + 1);
+		n = plus ? fuse_add_direntry_plus(req, buf + used, size - used, name, &e,
+		                                  (off_t)i + 1)
+		         : fuse_add_direntry(req, buf + used, size - used, name, &e.attr,
+		                             (off_t)i + 1);
 		if (n > size - used)
 			break;
 		used += n;

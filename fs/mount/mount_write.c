@@ -34,15 +34,16 @@ static int write_all(int fd, const char *data, size_t size, off_t off, size_t *d
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == ENOSPC || errno == EDQUOT ? ERR_NOSPACE : errno == EFBIG ? ERR_TOOBIG
-			                                                                         : ERR_IO;
+			return errno == ENOSPC || errno == EDQUOT ? ERR_NOSPACE
+			       : errno == EFBIG                   ? ERR_TOOBIG
+			                                          : ERR_IO;
 		*done += (size_t)n;
 	}
 	return 0;
 }
 
 void mount_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-                 struct fuse_file_info *fi)
+                    struct fuse_file_info *fi)
 {
 	struct mount *m = fuse_req_userdata(req);
 	struct mount_file *f = NULL;
@@ -96,7 +97,8 @@ void mount_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fi
 		r = mount_file_open(m, m->store, f);
 	if (r == 0 && f && f->fd >= 0) {
 		r = fdatasync(f->fd) == 0 ? mount_file_record(m->store, f) : ERR_IO;
-		refused = !f->unlinked && f->size > 0 && meant_as_message(m, f->id) && mount_file_refused(f);
+		refused = !f->unlinked && f->size > 0 && meant_as_message(m, f->id) &&
+		          mount_file_refused(f);
 	}
 	mount_files_unlock(m);
 	if (r == 0)

@@ -145,7 +145,8 @@ static int change_file_flags(struct mount *m, const struct store_node *n, const 
 	return 0;
 }
 
-static int change_flags(struct mount *m, const struct store_node *n, const char *add, const char *del)
+static int change_flags(struct mount *m, const struct store_node *n, const char *add,
+                        const char *del)
 {
 	int r;
 
@@ -174,7 +175,8 @@ static int set_flags(struct mount *m, const struct store_node *n, const char *va
 }
 
 /* Sets or removes `user.imap.flag.NAME`; `flags` as of setxattr(2).  Returns an errno. */
-static int set_flag(struct mount *m, const struct store_node *n, const char *word, bool on, int flags)
+static int set_flag(struct mount *m, const struct store_node *n, const char *word, bool on,
+                    int flags)
 {
 	_cleanup_free_ char *flag = mount_flag_to_wire(word, strlen(word));
 	int now;
@@ -191,8 +193,8 @@ static int set_flag(struct mount *m, const struct store_node *n, const char *wor
 	return mount_errno(change_flags(m, n, on ? flag : NULL, on ? NULL : flag));
 }
 
-void mount_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
-                    int flags)
+void mount_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+                       size_t size, int flags)
 {
 	struct mount *m = fuse_req_userdata(req);
 	struct store_node n;

@@ -38,7 +38,8 @@ static void msg_uid(const struct store_message *msg, const struct store_node *n,
 	put_number(out, msg->uid, msg->uid != 0);
 }
 
-static void msg_uidvalidity(const struct store_message *msg, const struct store_node *n, struct buf *out)
+static void msg_uidvalidity(const struct store_message *msg, const struct store_node *n,
+                            struct buf *out)
 {
 	(void)n;
 	put_number(out, msg->uidvalidity, msg->uid != 0 && msg->uidvalidity != 0);
@@ -67,19 +68,22 @@ static void msg_size(const struct store_message *msg, const struct store_node *n
 		put_number(out, (uint64_t)n->size, n->size_exact);
 }
 
-static void msg_message_id(const struct store_message *msg, const struct store_node *n, struct buf *out)
+static void msg_message_id(const struct store_message *msg, const struct store_node *n,
+                           struct buf *out)
 {
 	(void)n;
 	put_text(out, msg->message_id);
 }
 
-static void msg_emailid(const struct store_message *msg, const struct store_node *n, struct buf *out)
+static void msg_emailid(const struct store_message *msg, const struct store_node *n,
+                        struct buf *out)
 {
 	(void)n;
 	put_text(out, msg->emailid);
 }
 
-static void msg_threadid(const struct store_message *msg, const struct store_node *n, struct buf *out)
+static void msg_threadid(const struct store_message *msg, const struct store_node *n,
+                         struct buf *out)
 {
 	(void)n;
 	put_text(out, msg->threadid);
@@ -90,7 +94,8 @@ static void msg_body(const struct store_message *msg, const struct store_node *n
 	(void)buf_puts(out, msg->body_here || n->spool != 0 ? "cached" : "absent");
 }
 
-static void msg_pending(const struct store_message *msg, const struct store_node *n, struct buf *out)
+static void msg_pending(const struct store_message *msg, const struct store_node *n,
+                        struct buf *out)
 {
 	(void)n;
 	put_number(out, (uint64_t)msg->pending, true);
@@ -103,11 +108,11 @@ static void msg_error(const struct store_message *msg, const struct store_node *
 }
 
 static const struct message_fact message_facts[] = {
-	{ "uid", msg_uid },           { "uidvalidity", msg_uidvalidity },
-	{ "modseq", msg_modseq },     { "internaldate", msg_date },
-	{ "size", msg_size },         { "message-id", msg_message_id },
-	{ "emailid", msg_emailid },   { "threadid", msg_threadid },
-	{ "body", msg_body },         { "pending", msg_pending },
+	{ "uid", msg_uid },         { "uidvalidity", msg_uidvalidity },
+	{ "modseq", msg_modseq },   { "internaldate", msg_date },
+	{ "size", msg_size },       { "message-id", msg_message_id },
+	{ "emailid", msg_emailid }, { "threadid", msg_threadid },
+	{ "body", msg_body },       { "pending", msg_pending },
 	{ "error", msg_error },
 };
 
@@ -170,10 +175,14 @@ static int set_subscribed(struct mount *m, int64_t id, const char *value, size_t
 }
 
 static const struct mailbox_fact mailbox_facts[] = {
-	{ "uidvalidity", box_uidvalidity, NULL },   { "uidnext", box_uidnext, NULL },
-	{ "highestmodseq", box_highestmodseq, NULL }, { "messages", box_messages, NULL },
-	{ "unseen", box_unseen, NULL },             { "special-use", box_use, NULL },
-	{ "sync", box_profile, set_profile },       { "subscribed", box_subscribed, set_subscribed },
+	{ "uidvalidity", box_uidvalidity, NULL },
+	{ "uidnext", box_uidnext, NULL },
+	{ "highestmodseq", box_highestmodseq, NULL },
+	{ "messages", box_messages, NULL },
+	{ "unseen", box_unseen, NULL },
+	{ "special-use", box_use, NULL },
+	{ "sync", box_profile, set_profile },
+	{ "subscribed", box_subscribed, set_subscribed },
 };
 
 static const struct message_fact *find_message_fact(const char *name)
@@ -194,7 +203,8 @@ static const struct mailbox_fact *find_mailbox_fact(const char *name)
 	return NULL;
 }
 
-static int message_fact(struct mount *m, const struct store_node *n, const char *name, struct buf *out)
+static int message_fact(struct mount *m, const struct store_node *n, const char *name,
+                        struct buf *out)
 {
 	const struct message_fact *fact = find_message_fact(name);
 	struct store_message msg;
@@ -235,7 +245,8 @@ static int mailbox_actions(struct mount *m, int64_t id, bool error, struct buf *
 	return out->len > 0 ? 0 : ENODATA;
 }
 
-static int mailbox_fact(struct mount *m, const struct store_node *n, const char *name, struct buf *out)
+static int mailbox_fact(struct mount *m, const struct store_node *n, const char *name,
+                        struct buf *out)
 {
 	const struct mailbox_fact *fact = find_mailbox_fact(name);
 	struct store_mailbox box;

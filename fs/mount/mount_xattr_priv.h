@@ -7,7 +7,8 @@
 
 /* The value of `user.imap.NAME` other than flags.  0, or an errno (ENODATA: unknown now, or
  * never for such a node). */
-int mount_xattr_fact(struct mount *m, const struct store_node *n, const char *name, struct buf *out);
+int mount_xattr_fact(struct mount *m, const struct store_node *n, const char *name,
+                     struct buf *out);
 
 /* Sets one of those that can be set; else EPERM, or EOPNOTSUPP for one that does not exist. */
 int mount_xattr_set_fact(struct mount *m, const struct store_node *n, const char *name,

@@ -18,14 +18,14 @@ void mount_date_text(int64_t seconds, int zone_min, char out[MOUNT_DATE_MAX])
 
 	gmtime_r(&local, &tm);
 	n = strftime(out, MOUNT_DATE_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, MOUNT_DATE_MAX - n, "%c%02d:%02d", zone_min < 0 ? '-' : '+', zone / 60 % 100,
-	         zone % 60);
+	snprintf(out + n, MOUNT_DATE_MAX - n, "%c%02d:%02d", zone_min < 0 ? '-' : '+',
+	         zone / 60 % 100, zone % 60);
 }
 
 char *mount_special_use(const char *attributes)
 {
-	static const char *const uses[] = { "All",  "Archive", "Drafts", "Flagged",
-		                            "Important", "Junk", "Sent", "Trash" };
+	static const char *const uses[] = { "All",       "Archive", "Drafts", "Flagged",
+		                            "Important", "Junk",    "Sent",   "Trash" };
 	struct buf out = BUF_INIT(256);
 
 	for (size_t i = 0; i < sizeof(uses) / sizeof(*uses); i++) {
@@ -41,9 +41,9 @@ static const struct {
 	enum store_profile profile;
 	const char *name;
 } profiles[] = {
-	{ STORE_PROFILE_DEFAULT, "default" },   { STORE_PROFILE_FULL, "full" },
-	{ STORE_PROFILE_HEADERS, "headers" },   { STORE_PROFILE_NEW_ONLY, "new-only" },
-	{ STORE_PROFILE_BLIND, "blind" },       { STORE_PROFILE_NONE, "none" },
+	{ STORE_PROFILE_DEFAULT, "default" }, { STORE_PROFILE_FULL, "full" },
+	{ STORE_PROFILE_HEADERS, "headers" }, { STORE_PROFILE_NEW_ONLY, "new-only" },
+	{ STORE_PROFILE_BLIND, "blind" },     { STORE_PROFILE_NONE, "none" },
 };
 
 const char *mount_profile_name(enum store_profile p)

@@ -176,7 +176,9 @@ uint64_t sync_want_body(struct sync *s, int64_t message, int64_t deadline_ms, sy
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		abort();
-	*w = (struct want){ .message = message, .deadline_ms = deadline_ms, .done = done, .ctx = ctx };
+	*w = (struct want){
+		.message = message, .deadline_ms = deadline_ms, .done = done, .ctx = ctx
+	};
 	pthread_mutex_lock(&s->lock);
 	ticket = w->ticket = ++s->tickets;
 	w->next = s->wants;

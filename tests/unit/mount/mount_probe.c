@@ -39,11 +39,6 @@ static void on_term(int sig)
 	mount_stop(served);
 }
 
-static void on_settle(int sig)
-{
-	(void)sig;
-}
-
 static int check(int r, const char *what)
 {
 	if (r >= 0)
@@ -65,8 +60,8 @@ static int make_status(void *ctx, char **out, size_t *len)
 	struct probe *p = ctx;
 
 	*out = mem_printf("made %d\nkicks %d\nahead %d\nwaiting %d\nopen %" PRId64 "\n", p->made,
-	                  fake_sync_kicks(p->sync), fake_sync_ahead(p->sync), fake_sync_waiting(p->sync),
-	                  mount_open_files(served));
+	                  fake_sync_kicks(p->sync), fake_sync_ahead(p->sync),
+	                  fake_sync_waiting(p->sync), mount_open_files(served));
 	*len = strlen(*out);
 	return 0;
 }
@@ -113,7 +108,8 @@ static void *relay(void *ctx)
 			if (strcmp(line, "settle") == 0)
 				mount_settle(served);
 			else if (sscanf(line, "%d %lld %lld %n", &what, &node, &parent, &at) == 3)
-				mount_on_change(served, (enum store_change)what, node, parent, line + at);
+				mount_on_change(served, (enum store_change)what, node, parent,
+				                line + at);
 			else
 				goto out;
 		}
@@ -127,6 +123,19 @@ out:
 	return NULL;
 }
 
+static void end_relay(struct probe *p)
+{
+	char path[500];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/changes", p->dir);
+	f = fopen(path, "r+");
+	if (!f)
+		abort();
+	fputs("end\n", f);
+	fclose(f);
+}
+
 static void on_ready(void *ctx)
 {
 	(void)ctx;
@@ -136,19 +145,29 @@ static void on_ready(void *ctx)
 
 static int do_mount(struct probe *p, int argc, char **argv)
 {
-	struct mount_virtual virtuals[] = { { "status", make_status, p }, { "counter", make_counter, p } };
-	struct mount_config cfg = { .mountpoint = argv[0], .fsname = "user@host", .subtype = "imapfs",
-		                    .state_dir = p->state, .cache_dir = p->cache, .hold_ms = 200,
-		                    .timeout_ms = 30000, .uid = -1, .gid = -1,
-		                    .delete_mode = STORE_DELETE_EXPUNGE, .virtuals = virtuals,
+	struct mount_virtual virtuals[] = { { "status", make_status, p },
+		                            { "counter", make_counter, p } };
+	struct mount_config cfg = { .mountpoint = argv[0],
+		                    .fsname = "user@host",
+		                    .subtype = "imapfs",
+		                    .state_dir = p->state,
+		                    .cache_dir = p->cache,
+		                    .hold_ms = 200,
+		                    .timeout_ms = 30000,
+		                    .uid = -1,
+		                    .gid = -1,
+		                    .delete_mode = STORE_DELETE_EXPUNGE,
+		                    .virtuals = virtuals,
 		                    .virtual_count = 2 };
 	struct err_reason why = { "" };
 	pthread_t thread;
-	FILE *last;
 	int r;
 
 	for (int i = 1; i < argc; i++)
 		option(&cfg, argv[i]);
+	check(store_open(p->state, p->cache, &p->s, NULL), "open");
+	check(store_recover(p->s), "recover");
+	store_close(&p->s);
 	p->sync = fake_sync_new(p->dir, p->state, p->cache);
 	r = mount_open(&cfg, &served, &why);
 	if (r < 0) {
@@ -159,21 +178,10 @@ static int do_mount(struct probe *p, int argc, char **argv)
 	mount_set_sync(served, p->sync);
 	signal(SIGTERM, on_term);
 	signal(SIGINT, on_term);
-	signal(SIGUSR1, on_settle);
 	if (pthread_create(&thread, NULL, relay, p) != 0)
 		abort();
 	r = mount_run(served, on_ready, NULL);
-	last = NULL;
-	{
-		char path[500];
-
-		snprintf(path, sizeof(path), "%s/changes", p->dir);
-		last = fopen(path, "r+");
-	}
-	if (last) {
-		fputs("end\n", last);
-		fclose(last);
-	}
+	end_relay(p);
 	pthread_join(thread, NULL);
 	mount_close(&served);
 	fake_sync_free(p->sync);
@@ -181,12 +189,14 @@ static int do_mount(struct probe *p, int argc, char **argv)
 }
 
 /* Hands what the pull changed to the mount, if there is one. */
-static void pass_on(void *ctx, enum store_change what, int64_t node, int64_t parent, const char *name)
+static void pass_on(void *ctx, enum store_change what, int64_t node, int64_t parent,
+                    const char *name)
 {
 	FILE *f = ctx;
 
 	if (f)
-		fprintf(f, "%d %lld %lld %s\n", (int)what, (long long)node, (long long)parent, name ? name : "");
+		fprintf(f, "%d %lld %lld %s\n", (int)what, (long long)node, (long long)parent,
+		        name ? name : "");
 }
 
 static int64_t box_id(struct probe *p, const char *name)
@@ -202,11 +212,16 @@ static int do_list(struct probe *p, int argc, char **argv)
 	struct store_list_entry e[16] = { 0 };
 
 	for (int i = 0; i < argc && i < 16; i++)
-		e[i] = (struct store_list_entry){ .wire_name = argv[i], .path = argv[i], .delimiter = '/',
-			                          .attributes = strcmp(argv[i], "Trash") == 0 ? "\\Trash" : "" };
+		e[i] = (struct store_list_entry){ .wire_name = argv[i],
+			                          .path = argv[i],
+			                          .delimiter = '/',
+			                          .attributes = strcmp(argv[i], "Trash") == 0
+			                                                ? "\\Trash"
+			                                                : "" };
 	check(store_pull_list(p->s, e, (size_t)argc, true), "list");
 	for (int i = 0; i < argc && i < 16; i++) {
-		struct store_selected sel = { .uidvalidity = 7, .keywords_ok = true,
+		struct store_selected sel = { .uidvalidity = 7,
+			                      .keywords_ok = true,
 			                      .permanent_flags = "\\*" };
 
 		check(store_pull_selected(p->s, box_id(p, argv[i]), &sel), "selected");
@@ -214,10 +229,15 @@ static int do_list(struct probe *p, int argc, char **argv)
 	return 0;
 }
 
-static int64_t add_mail(struct probe *p, const char *box, uint32_t uid, uint64_t size, const char *flags)
+static int64_t add_mail(struct probe *p, const char *box, uint32_t uid, uint64_t size,
+                        const char *flags)
 {
-	struct store_descriptor d = { .uid = uid, .flags = flags, .size = size, .modseq = 5,
-		                      .date = 1700000000, .date_zone_min = 60,
+	struct store_descriptor d = { .uid = uid,
+		                      .flags = flags,
+		                      .size = size,
+		                      .modseq = 5,
+		                      .date = 1700000000,
+		                      .date_zone_min = 60,
 		                      .message_id = "<probe@example.org>" };
 	int64_t id = 0;
 
@@ -265,7 +285,8 @@ static int do_ops(struct probe *p)
 	check(store_op_list(p->s, &ops, &count), "ops");
 	for (size_t i = 0; i < count; i++)
 		printf("%d|%s|%s|%s|%lld\n", (int)ops[i].kind, ops[i].add ? ops[i].add : "",
-		       ops[i].del ? ops[i].del : "", ops[i].name ? ops[i].name : "", (long long)ops[i].spool);
+		       ops[i].del ? ops[i].del : "", ops[i].name ? ops[i].name : "",
+		       (long long)ops[i].spool);
 	store_op_list_free(ops, count);
 	return 0;
 }
@@ -312,7 +333,7 @@ int main(int argc, char **argv)
 		return do_mount(&p, argc - 3, argv + 3);
 	check(store_open(p.state, p.cache, &p.s, NULL), "open");
 	snprintf(path, sizeof(path), "%s/changes", p.dir);
-	changes = access("/proc/self", F_OK) == 0 && getenv("PROBE_TELL") ? fopen(path, "r+") : NULL;
+	changes = getenv("PROBE_TELL") ? fopen(path, "r+") : NULL;
 	if (changes)
 		store_set_listener(p.s, pass_on, changes);
 	r = change(&p, argv[2], argc - 3, argv + 3);

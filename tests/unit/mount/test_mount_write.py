@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""New files: when they become messages, and which never do."""
+
+import errno
+import mmap
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import message, until
+
+APPEND = 1
+TEXT = "Subject: draft\nMessage-ID: <draft@example.org>\n\nhello\n"
+WIRE = TEXT.replace("\n", "\r\n").encode()
+SEVERAL_HOLDS = 1.0  # seconds; the hold of these mounts is 0.2
+
+
+def write(path, text=TEXT):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def appended(probe, count=1):
+    return until(lambda: [op for op in probe.ops() if int(op[0]) == APPEND][count - 1:],
+                 what="append")
+
+
+def test_new_file_becomes_a_message(mounted):
+    """R041, R045: written with LF line ends, sent with CRLF, under the name it was given."""
+    path = mounted.path("INBOX", "draft.eml")
+    write(path)
+    assert os.stat(path).st_size == len(TEXT)
+    ino = os.stat(path).st_ino
+    appended(mounted)
+    assert mounted.read("INBOX", "draft.eml") == WIRE
+    assert os.stat(path).st_size == len(WIRE)
+    assert os.stat(path).st_ino == ino
+    assert "draft.eml" in os.listdir(mounted.path("INBOX"))
+    assert os.getxattr(path, "user.imap.pending") == b"1"
+    with pytest.raises(OSError) as e:
+        os.getxattr(path, "user.imap.uid")
+    assert e.value.errno == errno.ENODATA
+    assert os.getxattr(path, "user.imap.message-id") == b"<draft@example.org>"
+
+
+def test_large_file_is_converted_whole(mounted):
+    """Line ends are made CRLF across the pieces that the conversion works in."""
+    text = "Subject: large\n\n" + "".join(f"{'z' * (i % 97)}\n" for i in range(40000))
+    write(mounted.path("INBOX", "large.eml"), text)
+    appended(mounted)
+    assert mounted.read("INBOX", "large.eml") == text.replace("\n", "\r\n").encode()
+
+
+def test_crlf_and_mixed_ends(mounted):
+    data = b"Subject: mixed\r\n\r\none\r\ntwo\nthree\rfour"
+    with open(mounted.path("INBOX", "mixed.eml"), "wb") as f:
+        f.write(data)
+    appended(mounted)
+    assert mounted.read("INBOX", "mixed.eml") == b"Subject: mixed\r\n\r\none\r\ntwo\r\nthree\rfour"
+
+
+def test_not_while_a_writer_holds_it(mounted):
+    """R003"""
+    path = mounted.path("INBOX", "slow.eml")
+    with open(path, "w") as f:
+        f.write(TEXT)
+        f.flush()
+        time.sleep(SEVERAL_HOLDS)
+        assert mounted.kinds() == []
+        assert mounted.status()["open"] == "1\n".strip()
+        f.write("more\n")
+    appended(mounted)
+    assert mounted.read("INBOX", "slow.eml") == WIRE + b"more\r\n"
+
+
+def test_not_while_a_mapping_can_write_it(mounted):
+    path = mounted.path("INBOX", "mapped.eml")
+    write(path)
+    fd = os.open(path, os.O_RDWR)
+    m = mmap.mmap(fd, 0)
+    os.close(fd)
+    m[-6:-1] = b"HELLO"
+    time.sleep(SEVERAL_HOLDS)
+    assert mounted.kinds() == []
+    m.close()
+    appended(mounted)
+    assert mounted.read("INBOX", "mapped.eml").endswith(b"HELLO\r\n")
+
+
+def test_settle_ends_the_hold(probe):
+    probe.mount("hold=60000")
+    write(probe.path("INBOX", "draft.eml"))
+    assert probe.kinds() == []
+    probe.settle()
+    appended(probe)
+
+
+def test_settled_again_after_a_crash(probe):
+    """R003: what a killed daemon had not queued is queued by the next one."""
+    probe.mount("hold=60000")
+    write(probe.path("INBOX", "draft.eml"))
+    half = os.open(probe.path("INBOX", "half.eml"), os.O_WRONLY | os.O_CREAT)
+    os.write(half, b"Subject: half\n\n")
+    assert probe.stop(signal.SIGKILL) == -signal.SIGKILL
+    try:
+        os.close(half)
+    except OSError:
+        pass
+    probe.mount()
+    appended(probe, 2)
+    assert probe.read("INBOX", "draft.eml") == WIRE
+    assert probe.read("INBOX", "half.eml") == b"Subject: half\r\n\r\n"
+
+
+@pytest.mark.parametrize("text,reason", [
+    ("just some notes\n", "header"), ("", "empty"), ("From me Thu Jan  1\nSubject: x\n\n", "mbox"),
+    ("\nSubject: x\n\n", "header"), ("Subject: x\n\nnul \0 byte\n", "NUL"),
+])
+def test_what_is_no_message_stays_here(mounted, text, reason):
+    path = mounted.path("INBOX", "notes.txt")
+    write(path, text)
+
+    def why():
+        try:
+            return os.getxattr(path, "user.imap.error").decode()
+        except OSError as e:
+            assert e.errno == errno.ENODATA
+            return None
+
+    assert reason in until(why)
+    assert mounted.kinds() == []
+    assert mounted.read("INBOX", "notes.txt") == text.encode()
+    write(path)
+    appended(mounted)
+    assert mounted.read("INBOX", "notes.txt") == WIRE
+
+
+def test_fsync(mounted):
+    fd = os.open(mounted.path("INBOX", "good.eml"), os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"Subj")
+    os.fsync(fd)
+    os.write(fd, b"ect: good\n\nfine\n")
+    os.fsync(fd)
+    os.close(fd)
+    fd = os.open(mounted.path("INBOX", "bad.txt"), os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"no header here\n")
+    with pytest.raises(OSError) as e:
+        os.fsync(fd)
+    assert e.value.errno == errno.EINVAL
+    os.close(fd)
+    fd = os.open(mounted.path("INBOX", ".bad.swp"), os.O_WRONLY | os.O_CREAT)
+    os.write(fd, b"no header here\n")
+    os.fsync(fd)
+    os.close(fd)
+    fd = os.open(mounted.path("INBOX"), os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def test_files_in_the_root_stay_here(mounted):
+    write(mounted.path("README"))
+    time.sleep(SEVERAL_HOLDS)
+    assert mounted.kinds() == []
+    assert mounted.read("README") == TEXT.encode()
+    os.rename(mounted.path("README"), mounted.path("INBOX", "read.eml"))
+    appended(mounted)
+
+
+def test_date_of_the_file_is_the_date_of_the_message(mounted):
+    """R058, R059, R060: cp -p, touch and flags before the upload."""
+    source = mounted.file(WIRE, "source.eml")
+    os.utime(source, (1600000000, 1600000000))
+    subprocess.run(["cp", "-p", source, mounted.path("INBOX", "dated.eml")], check=True, timeout=20)
+    os.setxattr(mounted.path("INBOX", "dated.eml"), "user.imap.flags", b"Seen $Work")
+    op, = appended(mounted)
+    assert op[1].split() == ["$Work", "\\Seen"]
+    path = mounted.path("INBOX", "dated.eml")
+    assert os.stat(path).st_mtime == 1600000000
+    assert os.getxattr(path, "user.imap.internaldate").startswith(b"2020-09-13T")
+
+
+def test_truncate_append_and_holes(mounted):
+    path = mounted.path("INBOX", ".scratch.swp")
+    write(path, "0123456789")
+    with open(path, "a") as f:
+        f.write("abc")
+    os.truncate(path, 5)
+    assert mounted.read("INBOX", ".scratch.swp") == b"01234"
+    os.truncate(path, 8)
+    assert mounted.read("INBOX", ".scratch.swp") == b"01234\0\0\0"
+    write(path, "new")
+    assert mounted.read("INBOX", ".scratch.swp") == b"new"
+    assert os.stat(path).st_size == 3
+    assert mounted.stop() == 0
+    mounted.mount()
+    assert mounted.read("INBOX", ".scratch.swp") == b"new"
+    assert mounted.kinds() == []
+
+
+def test_messages_are_not_written(mounted):
+    path = mounted.path("INBOX", "1.eml")
+    with pytest.raises(PermissionError):
+        with open(path, "r+b", buffering=0) as f:
+            f.write(b"x")
+    with pytest.raises(PermissionError):
+        os.truncate(path, 0)
+    with pytest.raises(PermissionError):
+        os.utime(path, (1, 1))
+    os.utime(path, (1700000000, 1700000000))
+    os.chmod(path, 0o400)
+    assert os.stat(path).st_mode & 0o777 == 0o400
+    with pytest.raises(PermissionError):
+        os.chmod(path, 0o644)
+    os.chown(path, os.getuid(), os.getgid())
+    with pytest.raises(PermissionError):
+        os.chown(path, os.getuid() + 1, -1)
+    assert mounted.read("INBOX", "1.eml") == message(1)
+
+
+def test_removed_while_held(mounted):
+    path = mounted.path("INBOX", ".held.tmp")
+    with open(path, "w+b", buffering=0) as f:
+        f.write(b"abcdef")
+        os.unlink(path)
+        f.write(b"ghi")
+        f.seek(0)
+        assert f.read() == b"abcdefghi"
+        assert os.fstat(f.fileno()).st_nlink == 0
+    assert not os.path.exists(path)
+
+
+def test_more_files_than_descriptors(mounted):
+    """R045: every one of many new files arrives, and each with its own content."""
+    count = 300
+    for i in range(count):
+        write(mounted.path("INBOX", f"n{i}.eml"), f"Subject: {i}\n\nbody {i}\n")
+    until(lambda: mounted.kinds() == [APPEND] * count, seconds=40)
+    for i in range(count):
+        assert mounted.read("INBOX", f"n{i}.eml") == f"Subject: {i}\r\n\r\nbody {i}\r\n".encode()
+
+
+def test_rsync(mounted):
+    """R045: rsync's temporary name is never sent; a second run has nothing to do."""
+    folder = os.path.join(mounted.dir, "from")
+    os.mkdir(folder)
+    for i in range(5):
+        with open(os.path.join(folder, f"m{i}.eml"), "wb") as f:
+            f.write(message(i))
+        os.utime(os.path.join(folder, f"m{i}.eml"), (1600000000 + i, 1600000000 + i))
+    rsync = ["rsync", "-rt", "-i", folder + "/", mounted.path("Sent/")]
+    subprocess.run(rsync, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    until(lambda: mounted.kinds() == [APPEND] * 5)
+    again = subprocess.run(rsync, check=True, timeout=60, stdout=subprocess.PIPE).stdout
+    assert b"m" not in again
+    for i in range(5):
+        assert mounted.read("Sent", f"m{i}.eml") == message(i)
+
+
+def test_copy_out_and_back(mounted):
+    """R045"""
+    out = os.path.join(mounted.dir, "out.eml")
+    shutil.copy2(mounted.path("INBOX", "1.eml"), out)
+    shutil.copy2(out, mounted.path("Sent", "back.eml"))
+    appended(mounted)
+    assert mounted.read("Sent", "back.eml") == message(1)
