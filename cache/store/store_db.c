@@ -51,15 +51,32 @@ void store_db_close(struct store_db *db)
 	memset(db, 0, sizeof(*db));
 }
 
+static bool is_full(int sys)
+{
+	return sys == ENOSPC || sys == EFBIG || sys == EDQUOT;
+}
+
+/* Only ENOSPC becomes SQLITE_FULL; of the rest the file knows what the system said. */
+static bool file_is_full(sqlite3_file *f)
+{
+	int sys = 0;
+
+	if (f && f->pMethods)
+		f->pMethods->xFileControl(f, SQLITE_FCNTL_LAST_ERRNO, &sys);
+	return is_full(sys);
+}
+
 int store_db_error(struct store_db *db, int rc)
 {
-	int sys = sqlite3_system_errno(db->h);
+	sqlite3_file *main_file = NULL, *wal = NULL;
 
 	if ((rc & 0xff) == SQLITE_FULL)
 		return ERR_NOSPACE;
-	if ((rc & 0xff) == SQLITE_IOERR && (sys == ENOSPC || sys == EFBIG || sys == EDQUOT))
-		return ERR_NOSPACE;
-	return ERR_IO;
+	if ((rc & 0xff) != SQLITE_IOERR)
+		return ERR_IO;
+	sqlite3_file_control(db->h, "main", SQLITE_FCNTL_FILE_POINTER, &main_file);
+	sqlite3_file_control(db->h, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+	return file_is_full(wal) || file_is_full(main_file) ? ERR_NOSPACE : ERR_IO;
 }
 
 int store_db_script(struct store_db *db, const char *sql)

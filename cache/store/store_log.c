@@ -91,7 +91,7 @@ int store_op_next(struct store *s, int64_t after, int64_t now_ms, struct store_o
 	sqlite3_stmt *st;
 	int r = store_db_row(&s->db, &st,
 	                     "SELECT " COLUMNS FROM_LOG
-	                     "WHERE o.seq > ?1 AND o.state IN (1, 2)"
+	                     "WHERE o.seq > ?1 AND +o.state IN (1, 2)"
 	                     " AND (?2 = 0 OR o.not_before_ms <= ?2)"
 	                     " AND NOT EXISTS (SELECT 1 FROM dep WHERE dep.seq = o.seq)"
 	                     " ORDER BY o.seq LIMIT 1",

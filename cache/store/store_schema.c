@@ -92,7 +92,7 @@ static const char *const steps[] = {
 	") STRICT;"
 	"CREATE INDEX op_message ON op (message);"
 	"CREATE INDEX op_copy ON op (copy) WHERE copy != 0;"
-	"CREATE INDEX op_mailbox ON op (mailbox);"
+	"CREATE INDEX op_mailbox ON op (mailbox, kind);"
 	"CREATE INDEX op_target ON op (target) WHERE target != 0;"
 	"CREATE INDEX op_spool ON op (spool) WHERE spool != 0;"
 	"CREATE INDEX op_state ON op (state);"
