@@ -199,8 +199,7 @@ struct gather {
 	uint32_t first_uid;
 };
 
-/* The value of a header block that holds one Message-ID field; NULL: none. */
-static char *header_message_id(const char *data, size_t len)
+char *sync_header_message_id(const char *data, size_t len)
 {
 	const char *colon = memchr(data, ':', len);
 	const char *p, *end = data + len;
@@ -252,7 +251,7 @@ static void gather_data(void *ctx, struct sync_box *box, const struct imap_resp 
 	c->size = r->fetch->size;
 	c->date = r->fetch->date;
 	if (body && !c->message_id)
-		c->message_id = header_message_id(body->data, body->len);
+		c->message_id = sync_header_message_id(body->data, body->len);
 }
 
 int sync_candidates_fetch(struct sync_link *l, struct sync_box *box, uint32_t first_uid,

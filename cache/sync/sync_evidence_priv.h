@@ -66,4 +66,7 @@ void sync_candidates_release(struct sync_candidates *c);
 int sync_candidates_match(struct sync_link *l, struct sync_box *box, struct sync_candidates *c,
                           const struct sync_evidence *e, uint32_t *uid);
 
+/* The value of a header block that holds one Message-ID field; NULL: none.  The caller frees. */
+char *sync_header_message_id(const char *data, size_t len);
+
 #endif

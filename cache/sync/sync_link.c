@@ -439,14 +439,13 @@ int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **o
 {
 	struct store_mailbox m;
 	struct sync_box *b;
+	int64_t before;
 	int r;
 
 	if (l->box && l->box->mailbox == mailbox && l->box->ok && l->first == NULL) {
 		*out = sync_box_ref(l->box);
 		return 0;
 	}
-	if (l->box)
-		sync_claim_release(l->sync, l, l->box->mailbox);
 	sync_claim_wait(l->sync, l, mailbox);
 	r = store_mailbox_get(l->store, mailbox, &m);
 	if (r < 0)
@@ -455,8 +454,11 @@ int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **o
 		store_mailbox_release(&m);
 		return err_set(why, ERR_NOTFOUND, "the mailbox is not on the server yet");
 	}
+	before = l->box ? l->box->mailbox : 0;
 	b = sync_link_select(l, &m);
 	r = sync_link_run(l, 0);
+	if (before && before != mailbox)
+		sync_claim_release(l->sync, l, before);
 	if (r == 0)
 		r = b->err;
 	if (r == 0)

@@ -102,6 +102,14 @@ static void on_list_data(void *ctx, const struct imap_resp *r)
 
 	if (r->kind == IMAP_RESP_LIST)
 		note_listed(list, &r->list);
+	if (r->kind == IMAP_RESP_QUOTA && r->quota && (r->quota->has_storage || r->quota->has_messages))
+		list->quota = (struct store_quota){
+			.known = true,
+			.storage_used_kb = r->quota->storage_used_kb,
+			.storage_limit_kb = r->quota->storage_limit_kb,
+			.messages_used = r->quota->messages_used,
+			.messages_limit = r->quota->messages_limit,
+		};
 	if (r->kind != IMAP_RESP_STATUS)
 		return;
 	seen = find(list, r->status.name);
@@ -206,9 +214,23 @@ static int record(struct sync_link *l, struct sync_list *list)
 		};
 	r = store_pull_list(l->store, e, list->count, list->complete && list->count > 0);
 	free(e);
+	if (r == 0 && list->quota.known)
+		r = store_pull_quota(l->store, &list->quota);
 	if (r < 0)
 		log_error("sync: the mailbox list cannot be recorded: %s", err_text(r));
 	return 0;
+}
+
+/* Of the INBOX; goes along with what is asked next. */
+static void ask_quota(struct sync_link *l)
+{
+	struct imap_cmd *cmd;
+
+	if (!imap_session_has(l->session, "QUOTA"))
+		return;
+	cmd = imap_cmd_new("GETQUOTAROOT");
+	imap_cmd_mailbox(cmd, "INBOX");
+	sync_link_send(l, &cmd, NULL, NULL, NULL);
 }
 
 int sync_list_pull(struct sync_link *l, struct sync_list *out)
@@ -219,6 +241,7 @@ int sync_list_pull(struct sync_link *l, struct sync_list *out)
 	sync_link_unselect(l);
 	l->data = on_list_data;
 	l->ctx = out;
+	ask_quota(l);
 	if (imap_session_has(l->session, "LIST-EXTENDED"))
 		r = ask_extended(l, &reply);
 	if (sync_link_up(l) && (reply.err < 0 || out->count == 0)) {

@@ -17,6 +17,7 @@ struct sync_list {
 	struct sync_seen *items;
 	size_t count, cap;
 	bool complete; /* the command ended well */
+	struct store_quota quota;
 };
 
 /* ---- sync_list.c ---- */

@@ -95,7 +95,7 @@ void sync_set_state(struct sync *s, enum sync_state state, const char *fmt, ...)
 void sync_set_next_try(struct sync *s, int64_t in_ms);
 void sync_note_traffic(struct sync *s, struct sync_link *l);
 void sync_note_pass(struct sync *s);
-void sync_note_bodies(struct sync *s, int64_t done, int64_t total);
+void sync_note_bodies(struct sync *s, int64_t done, int64_t total); /* total -1: as before */
 
 /* ---- sync_claim.c: one mailbox is selected by one connection at a time ---- */
 

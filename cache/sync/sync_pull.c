@@ -50,7 +50,8 @@ static int settle_group(struct sync_link *l, struct sync_scan **scans, const str
 			uidvalidity = sync_scan_uidvalidity(scans[i]);
 			sync_scan_free(&scans[i]);
 			open--;
-			sync_claim_release(l->sync, l, boxes[i]->id);
+			if (!l->box || l->box->mailbox != boxes[i]->id)
+				sync_claim_release(l->sync, l, boxes[i]->id);
 			if (done == ERR_CONFLICT && sync_link_up(l)) {
 				r = sync_scan_reset(l, boxes[i]->id, uidvalidity);
 				if (r == 0)
@@ -163,7 +164,7 @@ static int bodies_of(struct sync_link *l, struct sync_bodies *b, int64_t mailbox
 			if (sync_bodies_full(b)) {
 				add_wants(l, b, mailbox);
 				r = sync_bodies_top_up(b);
-				sync_note_bodies(l->sync, sync_bodies_stored(b), *queued);
+				sync_note_bodies(l->sync, sync_bodies_stored(b), -1);
 			}
 		}
 		add_wants(l, b, mailbox);
@@ -202,9 +203,12 @@ static int bodies_all(struct sync_link *l, const struct store_mailbox *boxes, si
 {
 	struct sync_bodies *b = sync_bodies_new(l);
 	int64_t before = 0, queued = 0;
+	struct store_totals totals;
 	uint64_t bytes = 0;
 	int r = 0;
 
+	if (store_totals_get(l->store, &totals) == 0)
+		sync_note_bodies(l->sync, 0, totals.missing_bodies);
 	for (size_t i = 0; i < count && r == 0 && !sync_bodies_stuck(b); i++) {
 		struct store_missing one;
 		int64_t id = boxes[i].id;

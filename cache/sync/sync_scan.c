@@ -4,6 +4,7 @@
 
 #include "log.h"
 #include "mem.h"
+#include "sync_evidence_priv.h"
 #include "sync_pass_priv.h"
 #include "sync_uids_priv.h"
 #include "wordset.h"
@@ -33,6 +34,7 @@ struct fact { /* a FETCH answer, kept until it is written */
 struct sync_scan {
 	struct sync_link *link;
 	struct sync_box *box;
+	const char *descriptor;  /* what is asked of new messages */
 	uint32_t last;           /* all up to this one were known after the last complete pass */
 	uint32_t uidnext;        /* what the commands were planned by; 0: unknown */
 	uint64_t highestmodseq;  /* of before the first command */
@@ -51,13 +53,16 @@ struct sync_scan {
 	int err;                 /* the first command that failed */
 };
 
+/* The second where the store looks for messages whose UID it does not know (RFC 4549 4.2.2.1). */
 #define DESCRIPTOR "(UID FLAGS RFC822.SIZE INTERNALDATE)"
+#define DESCRIPTOR_AND_ID "(UID FLAGS RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
 
 /* ---- Answers ---- */
 
 static void fact_release(struct fact *f)
 {
 	free((char *)(uintptr_t)f->d.flags);
+	free((char *)(uintptr_t)f->d.message_id);
 	free((char *)(uintptr_t)f->d.emailid);
 	free((char *)(uintptr_t)f->d.threadid);
 }
@@ -118,6 +123,8 @@ static void keep_fact(struct sync_scan *c, uint32_t uid, const struct imap_fetch
 		},
 		.whole = f->has_size && f->has_date,
 	};
+	if (fact->whole && f->body_count > 0 && f->bodies[0].data)
+		fact->d.message_id = sync_header_message_id(f->bodies[0].data, f->bodies[0].len);
 	if (c->fact_count == WRITE_EVERY)
 		flush_facts(c);
 }
@@ -210,12 +217,12 @@ static void send_new(struct sync_scan *c)
 
 	c->to_the_end = true;
 	if (top <= c->last) {
-		send_range(c, first, 0, DESCRIPTOR);
+		send_range(c, first, 0, c->descriptor);
 		return;
 	}
 	for (uint32_t high = top, low; high >= first; high = low - 1) {
 		low = high - first >= GROUP ? high - GROUP + 1 : first;
-		send_range(c, low, high == top ? 0 : high, DESCRIPTOR);
+		send_range(c, low, high == top ? 0 : high, c->descriptor);
 		if (low == 1)
 			break;
 	}
@@ -229,7 +236,7 @@ static void send_listed(struct sync_scan *c, struct sync_uids *uids)
 		struct imap_cmd *cmd = imap_cmd_new("UID FETCH");
 
 		imap_cmd_uids(cmd, uids->items + begin, end - begin);
-		imap_cmd_raw(cmd, DESCRIPTOR);
+		imap_cmd_raw(cmd, c->descriptor);
 		sync_link_send(c->link, &cmd, c->box, on_done, c);
 		end = begin;
 	}
@@ -251,6 +258,7 @@ struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box, con
 		.highestmodseq = seen && seen->has_highestmodseq ? seen->highestmodseq : box->highestmodseq,
 		.unseen = seen && seen->has_unseen ? seen->unseen : m->unseen,
 	};
+	c->descriptor = store_pull_expects(l->store, m->id) > 0 ? DESCRIPTOR_AND_ID : DESCRIPTOR;
 	box->data = on_data;
 	box->ctx = c;
 	c->err = store_pull_uids(l->store, m->id, &c->known, &c->known_count);
@@ -345,7 +353,7 @@ static bool next_step(struct sync_scan *c, const struct sync_uids *gone)
 
 		reselect(c);
 		c->late = c->to_the_end = true; /* something arrived behind the commands */
-		send_range(c, from, 0, DESCRIPTOR);
+		send_range(c, from, 0, c->descriptor);
 		return true;
 	}
 	if (gone->count > 0 && is_odd(c, gone->count) && !c->doubted) {

@@ -82,7 +82,8 @@ void sync_note_bodies(struct sync *s, int64_t done, int64_t total)
 {
 	pthread_mutex_lock(&s->lock);
 	s->status.bodies_done = done;
-	s->status.bodies_total = total;
+	if (total >= 0)
+		s->status.bodies_total = total;
 	pthread_mutex_unlock(&s->lock);
 }
 

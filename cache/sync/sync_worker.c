@@ -164,10 +164,16 @@ static int one_round(struct worker *w, bool pull)
 	}
 	if (r == 0)
 		r = look_after(w);
+	sync_link_unselect(w->l);
+	if (r == 0)
+		r = sync_link_run(w->l, 0);
 	sync_claim_release(s, w->l, 0);
-	if (r == 0 && pull)
+	if (r < 0)
+		return r;
+	sync_set_state(s, SYNC_IN_STEP, "in step");
+	if (pull)
 		answer(w, asked, left);
-	return r;
+	return 0;
 }
 
 /* Until the link is lost; *rounds: how many were complete. */
@@ -181,7 +187,6 @@ static int work(struct worker *w, int *rounds)
 		if (r < 0)
 			return r;
 		sync_backoff_reset(&w->backoff);
-		sync_set_state(w->s, SYNC_IN_STEP, "in step");
 		pull = rest_in_step(w);
 		if (sync_should_leave(w->s, w->l->since))
 			return ERR_CANCELED;

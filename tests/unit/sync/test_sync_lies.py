@@ -62,6 +62,33 @@ def test_only_uids_are_spoken_of(server, tmp_path):
     assert scans and all("BODY" not in line for line in scans)
 
 
+def test_no_uidplus(tmp_path):
+    """R044, R048, R223, R270: IMAP4rev1 only; the uploaded message is found by its Message-ID and its body
+    is not fetched."""
+    with Imapd(["INBOX", "Work"]) as server, Driven(tmp_path, server.port) as d:
+        fill(server, 3)
+        d.wait()
+        d.append("Work", "mine.eml", letter(50), "\\Flagged", "<50@example.org>")
+        d.wait()
+        d.wait()
+        tree = d.tree()
+        assert {p: e.uid for p, e in tree.items()} == \
+            {"Work/1.eml": 1, "Work/2.eml": 2, "Work/3.eml": 3, "Work/mine.eml": 4}
+        assert len(server.bodies("Work")) == 4
+        assert not server.seen(r"^UID FETCH 4 .*BODY\.PEEK\[\]")
+
+
+def test_one_connection_serves_all(server, tmp_path):
+    """R166: a body is fetched by the worker when there is no second connection."""
+    fill(server, 3)
+    with Driven(tmp_path, server.port, connections=1, profile=2) as d:
+        d.wait()
+        path = sorted(d.tree())[1]
+        d.do("body", path, 5000)
+        assert d.tree()[path].digest != "-"
+    assert len(server.sessions) == 1
+
+
 def test_an_empty_list_takes_nothing_away(server, tmp_path):
     """R154: LIST answers OK and names nothing, or is refused."""
     fill(server, 5)
