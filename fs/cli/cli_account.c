@@ -29,7 +29,7 @@ static bool looks_like_address(const char *text)
 }
 
 static enum cli_exit take_target(struct cli_options *o, const char *target, bool is_section,
-				 const char *config, struct err_reason *why)
+                                 const char *config, struct err_reason *why)
 {
 	if (is_section) {
 		free(o->account);
@@ -39,7 +39,7 @@ static enum cli_exit take_target(struct cli_options *o, const char *target, bool
 	if (looks_like_address(target))
 		return cli_address_parse(target, o, why) < 0 ? CLI_USAGE : CLI_OK;
 	err_set(why, ERR_INVAL, "no account %s in %s (an address is user@host)", target,
-		config != NULL ? config : "a configuration file");
+	        config != NULL ? config : "a configuration file");
 	return CLI_CONFIG;
 }
 
@@ -58,7 +58,7 @@ static enum cli_exit complete(struct cli_options *o, struct err_reason *why)
 }
 
 enum cli_exit cli_account_load(const struct cli_words *words, struct cli_options *o,
-			       struct err_reason *why)
+                               struct err_reason *why)
 {
 	const char *target = words->operands[0], *given = cli_words_value(words, "config");
 	_cleanup_free_ char *config = given != NULL ? mem_strdup(given) : cli_path_config();
@@ -84,11 +84,11 @@ char *cli_account_title(const struct cli_options *o)
 	bool ipv6 = strchr(o->host, ':') != NULL;
 
 	return mem_printf("%s@%s%s%s:%d", o->user, ipv6 ? "[" : "", o->host, ipv6 ? "]" : "",
-			  o->port);
+	                  o->port);
 }
 
 void cli_account_sync_config(const struct cli_options *o, struct cli_password *password,
-			     struct sync_config *out)
+                             struct sync_config *out)
 {
 	*out = (struct sync_config){
 		.state_dir = o->state_dir,
@@ -138,7 +138,7 @@ bool cli_account_listed(const struct cli_options *o)
 }
 
 static int bring_up(const struct cli_options *o, struct cli_password *password,
-		    struct err_reason *why)
+                    struct err_reason *why)
 {
 	struct sync_config cfg;
 	struct store *s = NULL;
@@ -159,7 +159,7 @@ static int bring_up(const struct cli_options *o, struct cli_password *password,
 }
 
 int cli_account_open(const struct cli_options *o, struct cli_password *password, int *lock_fd,
-		     struct err_reason *why)
+                     struct err_reason *why)
 {
 	int fd = -1;
 	int r = cli_make_dir(o->state_dir, why);

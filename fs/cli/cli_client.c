@@ -17,9 +17,9 @@
 #include "mem.h"
 
 #define OPERANDS_MAX 64
-#define ANSWER_MS 30000             /* for what the daemon does by itself */
+#define ANSWER_MS 30000              /* for what the daemon does by itself */
 #define SYNC_MS (24LL * 3600 * 1000) /* `imapfs sync` without --timeout */
-#define RESOLVE_S 10                /* for a path within the mount to be looked up */
+#define RESOLVE_S 10                 /* for a path within the mount to be looked up */
 
 struct args {
 	const char *operands[OPERANDS_MAX];
@@ -74,7 +74,7 @@ static int ask(const char *path, const char *request, int64_t limit_ms)
 	}
 	if (r < 0) {
 		cli_complain("%s: %s", path,
-			     r == ERR_TIMEOUT ? "the daemon does not answer" : err_text(r));
+		             r == ERR_TIMEOUT ? "the daemon does not answer" : err_text(r));
 		return CLI_FUSE;
 	}
 	(void)fwrite(answer.text.data != NULL ? answer.text.data : "", 1, answer.text.len, stdout);
@@ -208,7 +208,7 @@ static bool parse_args(const struct command *c, int argc, char *const argv[], st
 		} else if (strcmp(argv[i], "--flush") == 0 && c->run == run_umount) {
 			out->flush = true;
 		} else if (strncmp(argv[i], "--timeout", 9) != 0 || !takes_time ||
-			   !take_timeout(out, argc, argv, &i)) {
+		           !take_timeout(out, argc, argv, &i)) {
 			return false;
 		}
 	}

@@ -36,7 +36,7 @@ static int spawn(const char *command, int output, pid_t *pid)
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, output, 1);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-						POSIX_SPAWN_SETSIGDEF);
+	                                        POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setpgroup(&attr, 0);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
@@ -104,7 +104,7 @@ static int reap(pid_t pid, bool drained, int64_t deadline, const atomic_bool *ca
 }
 
 int cli_command_output(const char *command, int limit_ms, const atomic_bool *cancel, char *out,
-		       size_t cap, struct err_reason *why)
+                       size_t cap, struct err_reason *why)
 {
 	int64_t deadline = clock_mono_ms() + limit_ms;
 	int fds[2], status, r;
@@ -127,7 +127,7 @@ int cli_command_output(const char *command, int limit_ms, const atomic_bool *can
 	mem_wipe(out, cap);
 	if (status == -1)
 		return err_set(why, ERR_AUTH, "password command: no answer within %d s",
-			       limit_ms / 1000);
+		               limit_ms / 1000);
 	return err_set(why, ERR_AUTH, "password command ended with status %d",
-		       WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	               WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }

@@ -14,6 +14,6 @@
  * *cancel becomes true; it and its children are then killed.
  */
 int cli_command_output(const char *command, int limit_ms, const atomic_bool *cancel, char *out,
-		       size_t cap, struct err_reason *why);
+                       size_t cap, struct err_reason *why);
 
 #endif

@@ -24,8 +24,8 @@ struct names {
 struct reader {
 	const char *path, *account;
 	int line;
-	struct cli_options *target;  /* what the account's keys go to */
-	struct cli_options scratch;  /* what another account's keys are tried on */
+	struct cli_options *target; /* what the account's keys go to */
+	struct cli_options scratch; /* what another account's keys are tried on */
 	bool in_section, mine, found;
 	struct names sections, keys;
 	struct err_reason *why;
@@ -120,7 +120,7 @@ static int take_setting(struct reader *rd, char *text)
 	if (strcmp(key, "config") == 0)
 		return fail(rd, "config cannot be set here", "");
 	if (!rd->in_section && (strcmp(key, "host") == 0 || strcmp(key, "state-dir") == 0 ||
-				strcmp(key, "cache-dir") == 0))
+	                        strcmp(key, "cache-dir") == 0))
 		return fail(rd, key, " belongs in an account's section");
 	if (!names_add(&rd->keys, key))
 		return fail(rd, "set a second time: ", key);
@@ -186,7 +186,7 @@ static int check_file(FILE *f, const char *path, struct err_reason *why)
 }
 
 int cli_config_read(const char *path, const char *account, struct cli_options *o,
-		    struct err_reason *why)
+                    struct err_reason *why)
 {
 	struct reader rd = { .path = path, .account = account, .target = o, .why = why };
 	FILE *f = fopen(path, "re");

@@ -21,7 +21,7 @@
  * when the section is there, 0 when it is not or there is no file; ERR_INVAL with
  * "FILE:LINE: what"; ERR_IO. */
 int cli_config_read(const char *path, const char *account, struct cli_options *o,
-		    struct err_reason *why);
+                    struct err_reason *why);
 
 /* A name that may stand between the brackets. */
 bool cli_config_is_name(const char *name);

@@ -64,7 +64,7 @@ static void answer(struct cli_control *c, int fd, const char *request)
 static void hold_until_the_end(struct cli_control *c, int fd)
 {
 	struct pollfd p[2] = { { .fd = fd, .events = POLLIN },
-			       { .fd = c->wake[0], .events = POLLIN } };
+		               { .fd = c->wake[0], .events = POLLIN } };
 
 	while (poll(p, 2, -1) < 0 && errno == EINTR)
 		;
@@ -79,7 +79,7 @@ static void *client_thread(void *arg)
 	char request[CLI_CONTROL_LINE_MAX];
 	int fd = cl->fd;
 	int r = cli_control_read_line(fd, c->wake[0], clock_mono_ms() + REQUEST_MS, request,
-				      sizeof(request));
+	                              sizeof(request));
 
 	free(cl);
 	if (r == 1)
@@ -135,7 +135,7 @@ static void *accept_thread(void *arg)
 	static const char busy[] = "+\n9\ntoo many requests at once, try again\n";
 	struct cli_control *c = arg;
 	struct pollfd p[2] = { { .fd = c->fd, .events = POLLIN },
-			       { .fd = c->wake[0], .events = POLLIN } };
+		               { .fd = c->wake[0], .events = POLLIN } };
 
 	for (;;) {
 		int fd;

@@ -47,7 +47,7 @@ struct cli_answer {
  * some seconds, or did not answer within `limit_ms`; ERR_PROTO.
  */
 int cli_control_ask(const char *mountpoint, uid_t owner, const char *request, int64_t limit_ms,
-		    struct cli_answer *out);
+                    struct cli_answer *out);
 
 /* Waits until the stream's other end is gone; false: still there after `limit_ms`. */
 bool cli_control_wait_gone(int stream, int64_t limit_ms);

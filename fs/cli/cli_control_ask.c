@@ -90,9 +90,9 @@ static int read_text(int fd, bool line, int64_t deadline_ms, struct buf *text)
 }
 
 static int converse(int fd, const char *request, bool leave, int64_t limit_ms,
-		    struct cli_answer *out)
+                    struct cli_answer *out)
 {
-	int64_t deadline = clock_mono_ms() + TAKEN_MS;
+	int64_t deadline = clock_mono_ms() + (limit_ms < TAKEN_MS ? limit_ms : TAKEN_MS);
 	char line[32], *end;
 	int r;
 
@@ -113,7 +113,7 @@ static int converse(int fd, const char *request, bool leave, int64_t limit_ms,
 }
 
 int cli_control_ask(const char *mountpoint, uid_t owner, const char *request, int64_t limit_ms,
-		    struct cli_answer *out)
+                    struct cli_answer *out)
 {
 	struct cli_answer got = { .stream = -1 };
 	bool leave = strcmp(request, "leave") == 0;

@@ -46,6 +46,6 @@ void cli_control_notify(const char *state)
 	if (fd < 0)
 		return;
 	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT,
-		     (const struct sockaddr *)&manager.address, manager.len);
+	             (const struct sockaddr *)&manager.address, manager.len);
 	close(fd);
 }

@@ -12,7 +12,10 @@ struct cli_daemon {
 	int pipe; /* the child's end; -1: in the foreground */
 };
 
-#define CLI_DAEMON_FOREGROUND { .pipe = -1 }
+#define CLI_DAEMON_FOREGROUND \
+	{                     \
+		.pipe = -1    \
+	}
 
 /* Forks; to be called before any thread is.  Returns in the child only; the parent ends
  * with the child's status.  False: no child could be made. */

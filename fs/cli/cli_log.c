@@ -85,7 +85,7 @@ static void write_line(void *ctx, enum log_level level, const char *line)
 }
 
 int cli_log_open(const char *state_dir, long max_bytes, bool to_stderr, bool debug,
-		 struct cli_log **out, struct err_reason *why)
+                 struct cli_log **out, struct err_reason *why)
 {
 	struct cli_log *log = mem_alloc(sizeof(*log));
 

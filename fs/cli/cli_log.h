@@ -15,7 +15,7 @@ struct cli_log;
 /* Opens the file and becomes the process's log sink.  `to_stderr`: errors and warnings,
  * with `debug` everything, are shown there too.  ERR_IO. */
 int cli_log_open(const char *state_dir, long max_bytes, bool to_stderr, bool debug,
-		 struct cli_log **out, struct err_reason *why);
+                 struct cli_log **out, struct err_reason *why);
 
 /* Gives the sink back to stderr.  No other thread may be logging.  Safe on NULL. */
 void cli_log_close(struct cli_log **log);

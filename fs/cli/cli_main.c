@@ -18,7 +18,8 @@
 static const char help[] =
 	"usage: imapfs [OPTIONS] [user@]host[:port] MOUNTPOINT\n"
 	"       imapfs [OPTIONS] ACCOUNT MOUNTPOINT     a section of the configuration file\n"
-	"       imapfs status [--json] PATH...          0: in step, 1: pending, 2: failed, 3: not mounted\n"
+	"       imapfs status [--json] PATH...          0: in step, 1: pending, 2: failed, 3: not "
+        "mounted\n"
 	"       imapfs sync [--timeout=TIME] PATH...    waits until all is sent and fetched\n"
 	"       imapfs queue PATH [retry N | drop N | retarget N MAILBOX]\n"
 	"       imapfs pause | resume PATH...           offline on purpose, and back\n"
@@ -72,7 +73,7 @@ static enum cli_exit mount_or_check(const struct cli_words *words, bool doctor)
 
 	if (words->operand_count != (doctor ? 1u : 2u)) {
 		cli_complain("%s; see imapfs --help",
-			     doctor ? "which account?" : "an account and a mount point are needed");
+		             doctor ? "which account?" : "an account and a mount point are needed");
 		return CLI_USAGE;
 	}
 	cli_options_init(&o);

@@ -34,19 +34,19 @@ static int check_place(const struct cli_options *o, const char *path, struct err
 	cli_mount_release(&mounted);
 	if (stat(path, &st) < 0)
 		return errno == ENOTCONN ? 0 : /* a dead mount, which the new one replaces */
-					   err_set(why, ERR_PERM, "%s: %s", path, strerror(errno));
+		               err_set(why, ERR_PERM, "%s: %s", path, strerror(errno));
 	if (imapfs)
 		return err_set(why, ERR_EXISTS, "%s: an account is mounted there already", path);
 	if (!S_ISDIR(st.st_mode))
 		return err_set(why, ERR_INVAL, "%s is not a directory", path);
 	if (!o->nonempty && !is_empty(path))
 		return err_set(why, ERR_NOTEMPTY, "%s is not empty (-o nonempty mounts over it)",
-			       path);
+		               path);
 	return 0;
 }
 
 int cli_mountpoint_check(const struct cli_options *o, const char *path, char **out,
-			 struct err_reason *why)
+                         struct err_reason *why)
 {
 	char *resolved = cli_path_resolve(path);
 	int r;
@@ -62,7 +62,7 @@ int cli_mountpoint_check(const struct cli_options *o, const char *path, char **o
 }
 
 int cli_mountpoint_check_inside(const struct cli_options *o, const char *mountpoint,
-				struct err_reason *why)
+                                struct err_reason *why)
 {
 	const struct {
 		const char *name, *path;
@@ -76,6 +76,6 @@ int cli_mountpoint_check_inside(const struct cli_options *o, const char *mountpo
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
 		if (needed[i].path != NULL && cli_path_inside(needed[i].path, mountpoint))
 			return err_set(why, ERR_INVAL, "%s %s lies within the mount point %s",
-				       needed[i].name, needed[i].path, mountpoint);
+			               needed[i].name, needed[i].path, mountpoint);
 	return 0;
 }

@@ -70,7 +70,7 @@ static const struct choice profile_choices[] = {
 };
 
 #define AT(field) .offset = offsetof(struct cli_options, field)
-#define SECONDS(n) ((int64_t)(n) * 1000)
+#define SECONDS(n) ((int64_t)(n)*1000)
 
 static const struct option options[] = {
 	{ "host", KIND_TEXT, AT(host) },
@@ -250,7 +250,7 @@ static int parse_number(const char *text, int base, uint64_t max, uint64_t *out,
 int cli_duration_parse(const char *text, int64_t *ms)
 {
 	static const struct choice units[] = {
-		{ "", 1000 },    { "s", 1000 },     { "ms", 1 },        { "m", 60000 },
+		{ "", 1000 },     { "s", 1000 },     { "ms", 1 },      { "m", 60000 },
 		{ "h", 3600000 }, { "d", 86400000 }, { "min", 60000 }, { NULL, 0 },
 	};
 	const char *end;
@@ -287,8 +287,8 @@ static int parse_size(const char *text, uint64_t *bytes)
 static int parse_bool(const char *text, bool *out)
 {
 	static const struct choice words[] = {
-		{ "yes", 1 }, { "true", 1 },  { "on", 1 },  { "1", 1 }, { "no", 0 },
-		{ "false", 0 }, { "off", 0 }, { "0", 0 }, { NULL, 0 },
+		{ "yes", 1 },   { "true", 1 }, { "on", 1 }, { "1", 1 },  { "no", 0 },
+		{ "false", 0 }, { "off", 0 },  { "0", 0 },  { NULL, 0 },
 	};
 
 	for (const struct choice *w = words; w->word != NULL; w++)
@@ -300,7 +300,7 @@ static int parse_bool(const char *text, bool *out)
 }
 
 static int set_choice(const struct option *opt, int *field, const char *value,
-		      struct err_reason *why)
+                      struct err_reason *why)
 {
 	char known[ERR_REASON_MAX] = "";
 	size_t at = 0;
@@ -385,7 +385,7 @@ static int set_integer(const struct option *opt, void *field, const char *value)
 }
 
 static int set_value(const struct option *opt, struct cli_options *o, const char *value,
-		     struct err_reason *why)
+                     struct err_reason *why)
 {
 	void *field = (char *)o + opt->offset;
 
@@ -409,7 +409,8 @@ static int set_value(const struct option *opt, struct cli_options *o, const char
 	case KIND_SIZE:
 		if (set_integer(opt, field, value) == 0)
 			return 0;
-		return err_set(why, ERR_INVAL, "%s=%s: not a value for this option", opt->name, value);
+		return err_set(why, ERR_INVAL, "%s=%s: not a value for this option", opt->name,
+		               value);
 	case KIND_LATER:
 		return err_set(why, ERR_INVAL, "%s= is not in this release of imapfs", opt->name);
 	case KIND_ON:
@@ -422,7 +423,7 @@ static int set_value(const struct option *opt, struct cli_options *o, const char
 }
 
 static int set_switch(const struct option *opt, struct cli_options *o, const char *value,
-		      struct err_reason *why)
+                      struct err_reason *why)
 {
 	bool on = true;
 	char *extra;
@@ -432,8 +433,8 @@ static int set_switch(const struct option *opt, struct cli_options *o, const cha
 	if (value != NULL && parse_bool(value, &on) < 0)
 		return err_set(why, ERR_INVAL, "%s=%s: must be yes or no", opt->name, value);
 	if (opt->kind == KIND_PASSED && on) {
-		extra = o->extra != NULL ? mem_printf("%s,%s", o->extra, opt->name) :
-					   mem_strdup(opt->name);
+		extra = o->extra != NULL ? mem_printf("%s,%s", o->extra, opt->name)
+		                         : mem_strdup(opt->name);
 		free(o->extra);
 		o->extra = extra;
 	} else if (opt->kind != KIND_PASSED) {
@@ -444,16 +445,16 @@ static int set_switch(const struct option *opt, struct cli_options *o, const cha
 
 /* Words whose other values a later release brings: the one there is now is accepted. */
 static int check_single(const char *name, const char *value, const char *only,
-			struct err_reason *why)
+                        struct err_reason *why)
 {
 	if (value != NULL && strcmp(value, only) == 0)
 		return 0;
 	return err_set(why, ERR_INVAL, "%s=%s is not in this release of imapfs, only %s=%s", name,
-		       value != NULL ? value : "", name, only);
+	               value != NULL ? value : "", name, only);
 }
 
 int cli_option_set(struct cli_options *o, const char *name, const char *value,
-		   struct err_reason *why)
+                   struct err_reason *why)
 {
 	const struct option *opt;
 
@@ -465,8 +466,8 @@ int cli_option_set(struct cli_options *o, const char *name, const char *value,
 		return check_single(name, value, "uid", why);
 	if (strcmp(name, "password") == 0 || strcmp(name, "pass") == 0)
 		return err_set(why, ERR_INVAL,
-			       "a password here could be seen by everyone: use password-command=, "
-			       "password-file= or IMAPFS_PASSWORD");
+		               "a password here could be seen by everyone: use password-command=, "
+		               "password-file= or IMAPFS_PASSWORD");
 	opt = find_option(name);
 	if (opt == NULL)
 		return err_set(why, ERR_INVAL, "unknown option %.64s", name);
@@ -483,7 +484,7 @@ int cli_options_finish(struct cli_options *o, struct err_reason *why)
 {
 	if (o->host == NULL)
 		return err_set(why, ERR_INVAL, "account %s has no host",
-			       o->account != NULL ? o->account : "");
+		               o->account != NULL ? o->account : "");
 	if (o->port == 0)
 		o->port = o->tls == SYNC_TLS_IMPLICIT ? 993 : 143;
 	if (o->allow_other)

@@ -44,7 +44,7 @@ void cli_options_release(struct cli_options *o);
 /* Sets one option by name, `_` counting as `-`; `value` NULL when it was named without
  * one.  ERR_INVAL with the reason. */
 int cli_option_set(struct cli_options *o, const char *name, const char *value,
-		   struct err_reason *why);
+                   struct err_reason *why);
 
 /* Whether `--name` takes the next argument as its value. */
 bool cli_option_takes_value(const char *name);

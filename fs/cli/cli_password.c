@@ -125,7 +125,7 @@ static int check_file(int fd, const char *path, struct err_reason *why)
 		return err_set(why, ERR_AUTH, "password file %s belongs to another user", path);
 	if ((st.st_mode & 077) != 0)
 		return err_set(why, ERR_AUTH, "password file %s can be read by others: chmod 600",
-			       path);
+		               path);
 	return 0;
 }
 
@@ -175,8 +175,9 @@ int cli_password_get(void *password, char *out, size_t cap, struct err_reason *w
 		return r < 0 ? r : first_line("file", out, cap, why);
 	}
 	if (!p->kept)
-		return err_set(why, ERR_AUTH, "no password: use password-command=, password-file= "
-					      "or IMAPFS_PASSWORD");
+		return err_set(why, ERR_AUTH,
+		               "no password: use password-command=, password-file= "
+		               "or IMAPFS_PASSWORD");
 	if (strlen(p->text) >= cap)
 		return err_set(why, ERR_AUTH, "the password is too long");
 	memcpy(out, p->text, strlen(p->text) + 1);

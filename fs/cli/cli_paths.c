@@ -121,14 +121,11 @@ bool cli_path_inside(const char *path, const char *mountpoint)
 	_cleanup_free_ char *real = NULL;
 	size_t len = strlen(mountpoint);
 
-	while ((real = realpath(part, NULL)) == NULL) {
+	while ((real = cli_path_resolve(part)) == NULL) {
 		char *slash = strrchr(part, '/');
 
 		if (slash == NULL || slash == part)
 			return false;
-		/* one that hangs below a dead mount counts by its spelling */
-		if (strncmp(part, mountpoint, len) == 0 && (part[len] == '/' || part[len] == '\0'))
-			return true;
 		*slash = '\0';
 	}
 	return strncmp(real, mountpoint, len) == 0 && (real[len] == '/' || real[len] == '\0');
@@ -153,7 +150,7 @@ char *cli_path_resolve(const char *path)
 	if (parent == NULL)
 		return NULL;
 	return mem_printf("%s/%s", strcmp(parent, "/") == 0 ? "" : parent,
-			  slash != NULL ? slash + 1 : copy);
+	                  slash != NULL ? slash + 1 : copy);
 }
 
 void cli_run_dirs(uid_t uid, char *out[CLI_RUN_DIRS])

@@ -14,7 +14,7 @@ struct cli_action {
 	int64_t seq;
 	enum store_op_kind kind;
 	enum store_op_state state;
-	char *path; /* "INBOX/12.eml" */
+	char *path;                        /* "INBOX/12.eml" */
 	int64_t created_ms, not_before_ms; /* wall clock */
 	int tries;
 	int err;

@@ -21,9 +21,9 @@
 #include "log.h"
 #include "mem.h"
 
-#define TICK_MS 5000          /* how often the service manager is told how it goes */
-#define ANNOUNCE_TICK_MS 50   /* how often it is asked whether the mount can be announced */
-#define FIRST_LIST_MS 15000   /* how long the first mount of an account waits for its tree */
+#define TICK_MS 5000        /* how often the service manager is told how it goes */
+#define ANNOUNCE_TICK_MS 50 /* how often it is asked whether the mount can be announced */
+#define FIRST_LIST_MS 15000 /* how long the first mount of an account waits for its tree */
 
 /* The running program: what cli_run() puts together and takes apart. */
 struct run {
@@ -40,7 +40,7 @@ struct run {
 	sigset_t signals;
 	pthread_t signal_thread;
 	bool has_signal_thread;
-	bool known;           /* an earlier mount has left a tree to show */
+	bool known;            /* an earlier mount has left a tree to show */
 	atomic_bool answering; /* the file system does */
 	atomic_bool leaving;
 };
@@ -140,7 +140,7 @@ static enum cli_exit open_state(struct run *run)
 
 	if (r == 0)
 		r = cli_log_open(run->o->state_dir, CLI_LOG_MAX_BYTES, run->o->foreground,
-				 run->o->debug, &run->log, &why);
+		                 run->o->debug, &run->log, &why);
 	return r < 0 ? fail(r, cli_exit_of(r), &why) : CLI_OK;
 }
 
@@ -171,7 +171,8 @@ static enum cli_exit open_mount(struct run *run)
 	cfg.virtuals = cli_view_files(&run->view, &cfg.virtual_count);
 	r = mount_open(&cfg, &run->mount, &why);
 	if (r < 0)
-		return fail(r, r == ERR_EXISTS || r == ERR_NOTEMPTY ? CLI_MOUNTPOINT : CLI_FUSE, &why);
+		return fail(r, r == ERR_EXISTS || r == ERR_NOTEMPTY ? CLI_MOUNTPOINT : CLI_FUSE,
+		            &why);
 	run->view.mount = run->mount;
 	return CLI_OK;
 }
@@ -281,7 +282,8 @@ static enum cli_exit prepare(struct run *run, const char *mountpoint)
 	run->password = cli_password_new(o, true, run->title);
 	if (!cli_password_have(run->password) && !o->offline) {
 		cli_complain("no password for %s: use password-command=, password-file= or "
-			     "IMAPFS_PASSWORD", run->title);
+		             "IMAPFS_PASSWORD",
+		             run->title);
 		return CLI_AUTH;
 	}
 	if (!o->foreground && !cli_daemon_fork(&run->daemon)) {
@@ -321,7 +323,8 @@ enum cli_exit cli_doctor(struct cli_options *o)
 
 	cli_account_sync_config(o, password, &cfg);
 	r = sync_probe(&cfg, &why);
-	(void)printf("connection and sign-in to %s: %s\n", title, r < 0 ? cli_reason(r, &why) : "ok");
+	(void)printf("connection and sign-in to %s: %s\n", title,
+	             r < 0 ? cli_reason(r, &why) : "ok");
 	if (r < 0)
 		status = cli_exit_of(r);
 	cli_password_free(&password);

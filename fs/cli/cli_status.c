@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#define KINDS 12       /* numbers of enum store_op_kind and 0 */
+#define KINDS 12 /* numbers of enum store_op_kind and 0 */
 #define FAILED_SHOWN 20
 
 void cli_status_release(struct cli_status *st)
@@ -105,7 +105,7 @@ static void put_state(const struct cli_status *st, struct buf *out)
 	char when[40], age[32];
 
 	(void)buf_puts(out, cli_sync_phrase(sync->state));
-	if (sync->reason[0] != '\0' && sync->state != SYNC_IN_STEP)
+	if (sync->reason[0] != '\0' && sync->state != SYNC_IN_STEP && sync->state != SYNC_PAUSED)
 		(void)buf_printf(out, ": %s", sync->reason);
 	(void)buf_putc(out, '\n');
 	if (sync->since_ms != 0) {
@@ -127,7 +127,7 @@ static void put_state(const struct cli_status *st, struct buf *out)
 	}
 	if (sync->bodies_done < sync->bodies_total)
 		(void)buf_printf(out, "fetching:    %lld of %lld messages\n",
-				 (long long)sync->bodies_done, (long long)sync->bodies_total);
+		                 (long long)sync->bodies_done, (long long)sync->bodies_total);
 }
 
 static void put_pending(const struct cli_status *st, struct buf *out)
@@ -144,13 +144,13 @@ static void put_pending(const struct cli_status *st, struct buf *out)
 	for (int kind = 1; kind < KINDS; kind++)
 		if (by_kind[kind] > 0) {
 			(void)buf_printf(out, "%s%zu %s", before, by_kind[kind],
-					 cli_kind_word((enum store_op_kind)kind));
+			                 cli_kind_word((enum store_op_kind)kind));
 			before = ", ";
 		}
 	(void)buf_puts(out, waiting > 0 ? ")\n" : "\n");
 	if (st->open_files > 0)
 		(void)buf_printf(out, "in writing:  %lld file%s\n", (long long)st->open_files,
-				 st->open_files == 1 ? "" : "s");
+		                 st->open_files == 1 ? "" : "s");
 }
 
 static void put_failed(const struct cli_status *st, struct buf *out)
@@ -166,29 +166,30 @@ static void put_failed(const struct cli_status *st, struct buf *out)
 		if (a->state != STORE_OP_PARKED)
 			continue;
 		(void)buf_printf(out, "  %lld %s %s: %s\n", (long long)a->seq,
-				 cli_kind_word(a->kind), a->path,
-				 a->error != NULL ? a->error : err_text(a->err));
+		                 cli_kind_word(a->kind), a->path,
+		                 a->error != NULL ? a->error : err_text(a->err));
 		shown++;
 	}
 	if (failed > shown)
 		(void)buf_printf(out, "  and %zu more: imapfs queue %s\n", failed - shown,
-				 st->mountpoint);
-	(void)buf_printf(out, "what to do:  imapfs queue %s retry N      once the cause is gone\n"
-			      "             imapfs queue %s drop N       takes the change back\n"
-			      "             imapfs queue %s retarget N MAILBOX\n",
-			 st->mountpoint, st->mountpoint, st->mountpoint);
+		                 st->mountpoint);
+	(void)buf_printf(out,
+	                 "what to do:  imapfs queue %s retry N      once the cause is gone\n"
+	                 "             imapfs queue %s drop N       takes the change back\n"
+	                 "             imapfs queue %s retarget N MAILBOX\n",
+	                 st->mountpoint, st->mountpoint, st->mountpoint);
 }
 
-int cli_status_text(const struct cli_status *st, struct buf *out)
+void cli_status_text(const struct cli_status *st, struct buf *out)
 {
 	(void)buf_printf(out, "%s on %s\n", st->account, st->mountpoint);
 	put_state(st, out);
 	put_pending(st, out);
 	put_failed(st, out);
-	return buf_printf(out, "traffic:     %llu bytes sent, %llu received, %llu turnarounds\n",
-			  (unsigned long long)st->sync.sent_bytes,
-			  (unsigned long long)st->sync.received_bytes,
-			  (unsigned long long)st->sync.turnarounds);
+	(void)buf_printf(out, "traffic:     %llu bytes sent, %llu received, %llu turnarounds\n",
+	                 (unsigned long long)st->sync.sent_bytes,
+	                 (unsigned long long)st->sync.received_bytes,
+	                 (unsigned long long)st->sync.turnarounds);
 }
 
 /* ---- For programs ---- */
@@ -252,7 +253,7 @@ static void json_pending(const struct cli_status *st, struct buf *out)
 	(void)buf_printf(out, "  \"pending\": {\"total\": %zu", st->action_count - parked);
 	for (int kind = 1; kind < KINDS; kind++)
 		(void)buf_printf(out, ", \"%s\": %zu", cli_kind_word((enum store_op_kind)kind),
-				 by_kind[kind]);
+		                 by_kind[kind]);
 	(void)buf_printf(out, "},\n  \"open_files\": %lld,\n", (long long)st->open_files);
 }
 
@@ -267,7 +268,7 @@ static void json_failed(const struct cli_status *st, struct buf *out)
 		if (a->state != STORE_OP_PARKED)
 			continue;
 		(void)buf_printf(out, "%s    {\"seq\": %lld, \"kind\": \"%s\", \"path\": ", before,
-				 (long long)a->seq, cli_kind_word(a->kind));
+		                 (long long)a->seq, cli_kind_word(a->kind));
 		(void)cli_json_string(out, a->path);
 		(void)buf_printf(out, ", \"tries\": %d, \"error\": ", a->tries);
 		(void)cli_json_string(out, a->error != NULL ? a->error : err_text(a->err));
@@ -277,7 +278,7 @@ static void json_failed(const struct cli_status *st, struct buf *out)
 	(void)buf_puts(out, before[0] == ',' ? "\n  ],\n" : "],\n");
 }
 
-int cli_status_json(const struct cli_status *st, struct buf *out)
+void cli_status_json(const struct cli_status *st, struct buf *out)
 {
 	const struct sync_status *sync = &st->sync;
 
@@ -288,17 +289,18 @@ int cli_status_json(const struct cli_status *st, struct buf *out)
 	json_field(out, "state", cli_sync_word(sync->state));
 	json_field(out, "reason", sync->reason[0] != '\0' ? sync->reason : NULL);
 	(void)buf_printf(out,
-			 "  \"since_ms\": %lld,\n  \"next_try_ms\": %lld,\n"
-			 "  \"last_pass_ms\": %lld,\n",
-			 (long long)sync->since_ms, (long long)sync->next_try_ms,
-			 (long long)sync->last_pass_ms);
+	                 "  \"since_ms\": %lld,\n  \"next_try_ms\": %lld,\n"
+	                 "  \"last_pass_ms\": %lld,\n",
+	                 (long long)sync->since_ms, (long long)sync->next_try_ms,
+	                 (long long)sync->last_pass_ms);
 	(void)buf_printf(out, "  \"bodies\": {\"done\": %lld, \"total\": %lld},\n",
-			 (long long)sync->bodies_done, (long long)sync->bodies_total);
+	                 (long long)sync->bodies_done, (long long)sync->bodies_total);
 	json_pending(st, out);
 	json_failed(st, out);
-	(void)buf_printf(out, "  \"traffic\": {\"sent\": %llu, \"received\": %llu, \"turnarounds\": %llu},\n",
-			 (unsigned long long)sync->sent_bytes,
-			 (unsigned long long)sync->received_bytes,
-			 (unsigned long long)sync->turnarounds);
-	return buf_printf(out, "  \"exit_status\": %d\n}\n", (int)cli_status_step(st));
+	(void)buf_printf(
+		out,
+		"  \"traffic\": {\"sent\": %llu, \"received\": %llu, \"turnarounds\": %llu},\n",
+		(unsigned long long)sync->sent_bytes, (unsigned long long)sync->received_bytes,
+		(unsigned long long)sync->turnarounds);
+	(void)buf_printf(out, "  \"exit_status\": %d\n}\n", (int)cli_status_step(st));
 }

@@ -23,9 +23,9 @@ void cli_status_release(struct cli_status *st);
 /* What `imapfs status` ends with. */
 enum cli_step cli_status_step(const struct cli_status *st);
 
-/* For people; for programs.  ERR_LIMIT when the buffer's ceiling is too low. */
-int cli_status_text(const struct cli_status *st, struct buf *out);
-int cli_status_json(const struct cli_status *st, struct buf *out);
+/* For people; for programs. */
+void cli_status_text(const struct cli_status *st, struct buf *out);
+void cli_status_json(const struct cli_status *st, struct buf *out);
 
 /* "in-step"; and a phrase in words, without its reason. */
 const char *cli_sync_word(enum sync_state state);

@@ -49,7 +49,7 @@ int cli_umount(const struct cli_mount *m)
 		status = CLI_MOUNTPOINT;
 	} else if (r == 0) {
 		(void)fwrite(answer.text.data != NULL ? answer.text.data : "", 1, answer.text.len,
-			     stdout);
+		             stdout);
 		if (!cli_control_wait_gone(answer.stream, END_MS))
 			cli_complain("%s: the daemon is still ending", m->point);
 	} else {

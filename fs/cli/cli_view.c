@@ -44,7 +44,7 @@ static int take_status(const struct cli_view *v, struct cli_status *out, struct 
 /* ---- The files below .imapfs/ ---- */
 
 static int make_status_with(const struct cli_view *v, struct buf *text,
-			    int (*put)(const struct cli_status *, struct buf *))
+                            void (*put)(const struct cli_status *, struct buf *))
 {
 	struct err_reason why = { "" };
 	struct cli_status st;
@@ -54,9 +54,9 @@ static int make_status_with(const struct cli_view *v, struct buf *text,
 		(void)buf_printf(text, "%s\n", cli_reason(r, &why));
 		return r;
 	}
-	r = put(&st, text);
+	put(&st, text);
 	cli_status_release(&st);
-	return r;
+	return 0;
 }
 
 static int give(struct buf *text, char **out, size_t *len)
@@ -147,9 +147,9 @@ static int request_status(struct cli_view *v, const char *args, struct buf *answ
 	if (r < 0)
 		return answer_error(answer, r, &why);
 	if (strcmp(args, "json") == 0)
-		(void)cli_status_json(&st, answer);
+		cli_status_json(&st, answer);
 	else
-		(void)cli_status_text(&st, answer);
+		cli_status_text(&st, answer);
 	r = cli_status_step(&st);
 	cli_status_release(&st);
 	return r;
@@ -238,7 +238,7 @@ static int request_leave(struct cli_view *v, const char *args, struct buf *answe
 	if (r < 0)
 		return answer_error(answer, r, &why);
 	(void)buf_printf(answer, "%zu action%s left\n", st.action_count,
-			 st.action_count == 1 ? "" : "s");
+	                 st.action_count == 1 ? "" : "s");
 	cli_status_release(&st);
 	return CLI_OK;
 }

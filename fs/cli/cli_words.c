@@ -33,8 +33,8 @@ static int add_word(struct cli_words *w, const char *text, size_t len, struct er
 		return err_set(why, ERR_INVAL, "more than %d options", WORDS_MAX);
 	w->list = mem_realloc(w->list, w->count + 1, sizeof(*w->list));
 	w->list[w->count].name = mem_strndup(text, name_len);
-	w->list[w->count].value =
-		equals != NULL ? mem_strndup(equals + 1, len - name_len - 1) : NULL;
+	w->list[w->count].value = equals != NULL ? mem_strndup(equals + 1, len - name_len - 1)
+	                                         : NULL;
 	w->count++;
 	return 0;
 }
@@ -83,7 +83,7 @@ static int add_letters(struct cli_words *w, const char *letters, struct err_reas
 
 /* One argument, and the next one when it is this one's value; *i moves past both. */
 static int take_argument(struct cli_words *w, int argc, char *const argv[], int *i,
-			 struct err_reason *why)
+                         struct err_reason *why)
 {
 	const char *arg = argv[(*i)++];
 	struct cli_word *word;
@@ -167,7 +167,8 @@ int cli_address_parse(const char *text, struct cli_options *o, struct err_reason
 
 	if (brackets) {
 		if (*end != ']' || (*rest != '\0' && *rest != ':'))
-			return err_set(why, ERR_INVAL, "%s: an address in [ ] that does not end", text);
+			return err_set(why, ERR_INVAL, "%s: an address in [ ] that does not end",
+			               text);
 		host++;
 	} else if (*end == ':' && strchr(end + 1, ':') != NULL) {
 		return err_set(why, ERR_INVAL, "%s: an IPv6 address goes in [ ]", text);
