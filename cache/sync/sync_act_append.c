@@ -316,6 +316,9 @@ static int resume(struct sync_batch *b, const struct store_mailbox *m)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = settle_found(b, uidvalidity);
+	for (size_t i = 0; r == 0 && i < b->count; i++)
+		if (!b->acts[i].settled && !b->acts[i].new_uid)
+			r = sync_act_again(b, &b->acts[i]);
 	return r == 0 && any_unsettled(b) ? send_new(b, m) : r;
 }
 

@@ -13,6 +13,7 @@ enum {
 	BATCH_MAX = 1000,     /* actions of a batch that have no body */
 	LOOK_AHEAD = 5000,    /* actions looked at for one batch */
 	TRIES_REFUSED = 3,    /* of a refusal without a code */
+	TRIES_TOGETHER = 1,   /* an action that was lost more often goes alone, and later */
 	BACKOFF_MAX_MS = 300000,
 };
 
@@ -97,6 +98,15 @@ int sync_act_refused(struct sync_batch *b, struct sync_act *a, int err, const ch
 	a->settled = true;
 	log_warn("action %lld is parked: %s", (long long)a->op.seq, why);
 	return store_op_park(b->link->store, a->op.seq, err, why);
+}
+
+int sync_act_again(struct sync_batch *b, struct sync_act *a)
+{
+	if (a->op.tries > TRIES_TOGETHER)
+		return sync_act_later(b, a, back_off(a->op.tries - 2), ERR_OFFLINE,
+		                      "the connection was lost each time it was sent");
+	return store_op_requeue(b->link->store, a->op.seq, wall_ms(), ERR_OFFLINE,
+	                        err_text(ERR_OFFLINE));
 }
 
 int sync_batch_refused(struct sync_batch *b, int err, const char *text)
@@ -293,7 +303,8 @@ static void keep(struct pass *p, int64_t seq)
 
 static bool goes_with(const struct store_op *first, const struct store_op *op)
 {
-	return op->kind == first->kind && op->state == first->state && op->mailbox == first->mailbox &&
+	return op->tries <= TRIES_TOGETHER && first->tries <= TRIES_TOGETHER &&
+	       op->kind == first->kind && op->state == first->state && op->mailbox == first->mailbox &&
 	       op->target == first->target && op->delete_mode == first->delete_mode && op->step == first->step;
 }
 

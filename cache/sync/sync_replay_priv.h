@@ -46,7 +46,12 @@ int sync_act_refused(struct sync_batch *b, struct sync_act *a, int err, const ch
 /* Not executed and not its fault: put back for `delay_ms`. */
 int sync_act_later(struct sync_batch *b, struct sync_act *a, int64_t delay_ms, int err, const char *text);
 
-/* The same for all that are not settled. */
+/* Sent, the link lost, and certainly not executed: may be sent once more at once; after that it is
+ * put back with back-off and goes alone, so that a message on which the server hangs up
+ * does not hold up the others. */
+int sync_act_again(struct sync_batch *b, struct sync_act *a);
+
+/* Refused, or later: all that are not settled. */
 int sync_batch_refused(struct sync_batch *b, int err, const char *text);
 int sync_batch_later(struct sync_batch *b, int64_t delay_ms, int err, const char *text);
 

@@ -23,7 +23,6 @@ class Session(Modseq):
         self.read_only = False
         self.view = []          # its messages as this client knows them, by number
         self.told = {}          # the flags it was told, by UID
-        self.exists = 0
 
     def write(self, data):
         self.socket.sendall(data)
@@ -197,6 +196,7 @@ class Session(Modseq):
         words = [f"{w.upper()} {values[w.upper()]}" for w in command.args[1] if w.upper() in values]
         if "HIGHESTMODSEQ" in map(str.upper, command.args[1]):
             words.append(f"HIGHESTMODSEQ {self.modseq_of(box) or 0}")
+            self.condstore = self.condstore or self.modseq_of(box) is not None
         if len(words) < len(command.args[1]):
             raise Refused("BAD unknown item")
         return Reply([f'STATUS "{box.name}" ({" ".join(words)})'])
