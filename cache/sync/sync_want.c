@@ -32,10 +32,12 @@ enum {
 uint64_t sync_want_body(struct sync *s, int64_t message, int64_t deadline_ms, sync_body_fn done, void *ctx)
 {
 	struct sync_want *w = mem_alloc(sizeof(*w));
+	uint64_t ticket;
 
 	pthread_mutex_lock(&s->lock);
+	ticket = ++s->last_ticket; /* `w` may be over as soon as the lock is free */
 	*w = (struct sync_want){
-		.ticket = ++s->last_ticket, .need.message = message, .deadline_ms = deadline_ms,
+		.ticket = ticket, .need.message = message, .deadline_ms = deadline_ms,
 		.done = done, .ctx = ctx, .next = s->wants,
 	};
 	if (s->link_down || s->want_count >= SYNC_WANTS_MAX) {
@@ -46,7 +48,7 @@ uint64_t sync_want_body(struct sync *s, int64_t message, int64_t deadline_ms, sy
 	s->want_count++;
 	sync_wake_link(s, SYNC_SERVER);
 	pthread_mutex_unlock(&s->lock);
-	return w->ticket;
+	return ticket;
 }
 
 static void over(struct sync_want *w, int err)

@@ -283,7 +283,7 @@ def test_never_selects_one_mailbox_twice(server, box, tmp_path):
         assert proxy.links_made <= 2
 
 
-CUTS = int(os.environ.get("SYNC_CUTS", "20"))
+CUTS = int(os.environ.get("SYNC_CUTS", "6"))
 
 
 def test_appends_happen_once_though_the_answer_is_cut(server, box, tmp_path):
