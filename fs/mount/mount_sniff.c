@@ -44,11 +44,13 @@ static size_t field_name(const struct line *line)
 /* True for a beginning of a field that has not been written to its colon yet. */
 static bool may_become_field(const struct line *line)
 {
-	for (size_t i = 0; i < line->len; i++) {
-		if (line->text[i] <= 32 || line->text[i] >= 127)
-			return false;
-	}
-	return true;
+	size_t n = 0;
+
+	while (n < line->len && line->text[n] > 32 && line->text[n] < 127)
+		n++;
+	while (n < line->len && (line->text[n] == ' ' || line->text[n] == '\t'))
+		n++;
+	return n == line->len;
 }
 
 static bool starts_with(const struct line *line, const char *what)

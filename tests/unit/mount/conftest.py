@@ -105,10 +105,14 @@ class Probe:
             return dict(line.split(" ", 1) for line in f.read().splitlines())
 
     def close(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+        process, status = self.process, 0
+        if process:
+            try:
+                status = self.stop()
+            finally:
+                print(process.stderr.read())
         subprocess.run(["fusermount3", "-u", "-z", "-q", self.point], stderr=subprocess.DEVNULL)
+        assert status == 0
 
 
 @pytest.fixture

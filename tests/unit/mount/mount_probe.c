@@ -123,7 +123,8 @@ out:
 	return NULL;
 }
 
-static void end_relay(struct probe *p)
+/* The pipe stays open until the thread has read what ends it. */
+static void end_relay(struct probe *p, pthread_t thread)
 {
 	char path[500];
 	FILE *f;
@@ -133,6 +134,8 @@ static void end_relay(struct probe *p)
 	if (!f)
 		abort();
 	fputs("end\n", f);
+	fflush(f);
+	pthread_join(thread, NULL);
 	fclose(f);
 }
 
@@ -181,8 +184,7 @@ static int do_mount(struct probe *p, int argc, char **argv)
 	if (pthread_create(&thread, NULL, relay, p) != 0)
 		abort();
 	r = mount_run(served, on_ready, NULL);
-	end_relay(p);
-	pthread_join(thread, NULL);
+	end_relay(p, thread);
 	mount_close(&served);
 	fake_sync_free(p->sync);
 	return r == 0 ? 0 : 1;
