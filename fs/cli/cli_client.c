@@ -56,9 +56,21 @@ static bool find_mount(const char *path, struct cli_mount *out)
 	return cli_mount_find(real != NULL ? real : absolute, out);
 }
 
+/* What the daemon said: an answer, or with any status but 0 a complaint. */
+static void print_answer(const char *path, const struct cli_answer *answer, bool is_answer)
+{
+	const char *text = answer->text.data != NULL ? answer->text.data : "";
+
+	if (is_answer || answer->status == 0)
+		(void)fwrite(text, 1, answer->text.len, stdout);
+	else
+		cli_complain("%s: %.*s", path, (int)strcspn(text, "\n"), text);
+}
+
 /* Asks the daemon of the mount that holds `path`; prints its text.  Returns the exit status. */
 static int ask(const char *path, const char *request, int64_t limit_ms)
 {
+	bool is_status = strncmp(request, "status", strlen("status")) == 0;
 	struct cli_answer answer;
 	struct cli_mount m;
 	int status;
@@ -77,7 +89,7 @@ static int ask(const char *path, const char *request, int64_t limit_ms)
 		             r == ERR_TIMEOUT ? "the daemon does not answer" : err_text(r));
 		return CLI_FUSE;
 	}
-	(void)fwrite(answer.text.data != NULL ? answer.text.data : "", 1, answer.text.len, stdout);
+	print_answer(path, &answer, is_status && answer.status <= CLI_FAILED);
 	status = answer.status;
 	buf_release(&answer.text);
 	return status;

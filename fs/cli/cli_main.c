@@ -19,7 +19,7 @@ static const char help[] =
 	"usage: imapfs [OPTIONS] [user@]host[:port] MOUNTPOINT\n"
 	"       imapfs [OPTIONS] ACCOUNT MOUNTPOINT     a section of the configuration file\n"
 	"       imapfs status [--json] PATH...          0: in step, 1: pending, 2: failed, 3: not "
-        "mounted\n"
+	"mounted\n"
 	"       imapfs sync [--timeout=TIME] PATH...    waits until all is sent and fetched\n"
 	"       imapfs queue PATH [retry N | drop N | retarget N MAILBOX]\n"
 	"       imapfs pause | resume PATH...           offline on purpose, and back\n"

@@ -173,7 +173,7 @@ static const char mountinfo[] =
 	"30 22 0:50 / /home/user/Mail rw,nosuid,nodev - fuse.imapfs alice@example.org:993 "
 	"rw,user_id=1000,group_id=1000\n"
 	"31 22 0:51 / /home/user/My\\040Mail\\134x rw shared:2 master:3 - fuse.imapfs b@h "
-        "rw,user_id=7\n"
+	"rw,user_id=7\n"
 	"32 30 0:52 / /home/user/Mail/INBOX rw - tmpfs none rw\n"
 	"33 22 0:53 / /twice rw - tmpfs none rw\n"
 	"34 22 0:54 / /twice rw - fuse.imapfs c@h rw\n"
