@@ -81,6 +81,9 @@ class Probe:
         try:
             process.wait(15)
         except subprocess.TimeoutExpired:
+            for task in sorted(os.listdir(f"/proc/{process.pid}/task")):
+                with open(f"/proc/{process.pid}/task/{task}/wchan") as f:
+                    print("thread", task, "waits in", f.read())
             process.kill()
             process.wait()
             raise
