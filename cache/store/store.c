@@ -155,6 +155,23 @@ static int purge_scratch(struct store *s)
 	return r;
 }
 
+/* Uploads that were done but whose bytes still lie in the spool: they are only moved to where
+ * they take less, so a full disk is no error here. */
+static int adopt_left(struct store *s)
+{
+	_cleanup_ids_ struct store_ids ids = {0};
+	int r = store_db_ids(&s->db, &ids,
+	                     "SELECT m.id FROM message m JOIN node n ON n.id = m.id WHERE"
+	                     " m.clean_spool != 0 AND n.spool = m.clean_spool AND m.mailbox IS NOT NULL"
+	                     " AND NOT EXISTS (SELECT 1 FROM op WHERE op.message = m.id OR"
+	                     " op.copy = m.id)",
+	                     "");
+
+	for (size_t i = 0; r >= 0 && i < ids.n; i++)
+		r = store_body_adopt(s, ids.v[i]);
+	return r < 0 && r != ERR_NOSPACE ? r : 0;
+}
+
 int store_recover(struct store *s)
 {
 	int r = store_txn_begin(s);
@@ -165,6 +182,8 @@ int store_recover(struct store *s)
 	if (r == 0)
 		r = purge_scratch(s);
 	r = store_txn_end(s, r);
+	if (r == 0)
+		r = adopt_left(s);
 	if (r < 0)
 		return r;
 	return store_pack_reclaim(s, store_now_ms());

@@ -414,13 +414,44 @@ static int copy_rows(struct store *s, const struct store_node *n, int64_t mailbo
 		r = store_db_run(&s->db,
 		                 "INSERT INTO message (id, date, zone, server_size, body, clean_spool,"
 		                 " message_id, server_flags) SELECT ?2, date, zone, server_size, body,"
-		                 " clean_spool, message_id, ?3 FROM message WHERE id = ?1",
-		                 "iis", n->id, id, flags ? flags : "");
+		                 " ?4, message_id, ?3 FROM message WHERE id = ?1",
+		                 "iisi", n->id, id, flags ? flags : "", n->spool);
 	if (r == 0 && n->spool == 0)
 		r = store_pack_share(s, n->id, id);
 	if (r == 0)
 		*copy = id;
 	return r;
+}
+
+/* The source holds an edit that no action has yet: a copy on the server would not have it. */
+static int is_dirty(struct store *s, const struct store_node *n)
+{
+	int64_t known;
+	int r;
+
+	if (n->spool == 0)
+		return 0;
+	r = store_db_int(&s->db, &known,
+	                 "SELECT 1 FROM message WHERE id = ?1 AND clean_spool = ?2 UNION ALL"
+	                 " SELECT 1 FROM op WHERE spool = ?2 AND spool != 0 LIMIT 1",
+	                 "ii", n->id, n->spool);
+	return r < 0 ? r : r == 0;
+}
+
+static int copy_by_upload(struct store *s, const struct store_node *n, int64_t mailbox, int64_t copy)
+{
+	_cleanup_free_ char *flags = store_message_view_flags(s, copy, 0);
+	struct store_op op = {
+		.kind = STORE_OP_APPEND,
+		.mailbox = mailbox,
+		.message = copy,
+		.spool = n->spool,
+		.add = flags,
+	};
+	int64_t size = 0;
+	int r = store_spool_sync(s, n->spool, &size);
+
+	return r < 0 ? r : store_log_insert(s, &op, 0, NULL, NULL);
 }
 
 static int copy_locked(struct store *s, int64_t id, int64_t mailbox, const char *name, int64_t *copy)
@@ -434,8 +465,10 @@ static int copy_locked(struct store *s, int64_t id, int64_t mailbox, const char 
 		r = is_mailbox(s, mailbox);
 	if (r == 0)
 		r = copy_rows(s, &n, mailbox, name, copy);
-	if (r < 0)
-		return r;
+	if (r == 0)
+		r = is_dirty(s, &n);
+	if (r != 0)
+		return r < 0 ? r : copy_by_upload(s, &n, mailbox, *copy);
 	op.mailbox = n.parent;
 	op.copy = *copy;
 	r = store_log_last(s, id, 0, &last);

@@ -103,11 +103,8 @@ int store_message_by_uid(struct store *s, int64_t mailbox, uint32_t uid, int64_t
 
 int store_message_forget(struct store *s, int64_t id)
 {
-	int64_t clean = 0;
-	int r = store_db_int(&s->db, &clean, "SELECT clean_spool FROM message WHERE id = ?1", "i", id);
+	int r = store_pack_drop(s, id);
 
-	if (r >= 0)
-		r = store_pack_drop(s, id);
 	if (r >= 0)
 		r = store_db_run(&s->db, "DELETE FROM message WHERE id = ?1", "i", id);
 	if (r >= 0)

@@ -34,9 +34,8 @@ static void read_node(sqlite3_stmt *st, struct store_node *n)
 	n->name[len] = '\0';
 }
 
-static int one(struct store *s, int r, sqlite3_stmt *st, struct store_node *out)
+static int one(int r, sqlite3_stmt *st, struct store_node *out)
 {
-	(void)s;
 	if (r == 1)
 		read_node(st, out);
 	store_db_reset(&st);
@@ -48,7 +47,7 @@ int store_node_get(struct store *s, int64_t id, struct store_node *out)
 	sqlite3_stmt *st;
 	int r = store_db_row(&s->db, &st, "SELECT " COLUMNS " FROM node WHERE id = ?1", "i", id);
 
-	return one(s, r, st, out);
+	return one(r, st, out);
 }
 
 int store_node_lookup(struct store *s, int64_t parent, const char *name, struct store_node *out)
@@ -58,7 +57,7 @@ int store_node_lookup(struct store *s, int64_t parent, const char *name, struct 
 	                     "SELECT " COLUMNS " FROM node WHERE parent = ?1 AND name = ?2", "is",
 	                     parent, name);
 
-	return one(s, r, st, out);
+	return one(r, st, out);
 }
 
 int store_node_list(struct store *s, int64_t parent, int64_t after, struct store_node *out, int max)

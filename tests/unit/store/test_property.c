@@ -329,15 +329,18 @@ static void do_copy(struct history *h, int i)
 	h->seen[j].box = box;
 }
 
-/* An unsent upload does not go to the trash: the raw log then does the same by expunging. */
+/* What the server never had does not go to the trash, so where one log has not sent it yet both
+ * expunge. */
 static void do_remove(struct history *h, int i)
 {
 	bool trash = rnd(h, 2) == 0 && h->seen[i].box != 2;
 	struct store_message m;
 
-	OK(store_message_get(h->side[1].w->s, h->side[1].id[i], &m));
-	trash = trash && m.mailbox != 0;
-	store_message_release(&m);
+	for (int k = 0; k < 2; k++) {
+		OK(store_message_get(h->side[k].w->s, h->side[k].id[i], &m));
+		trash = trash && m.mailbox != 0;
+		store_message_release(&m);
+	}
 	for (int k = 0; k < 2; k++)
 		OK(store_message_remove(h->side[k].w->s, h->side[k].id[i],
 		                        trash ? STORE_DELETE_TRASH : STORE_DELETE_EXPUNGE));
@@ -413,6 +416,36 @@ static void do_sync(struct history *h)
 	check_servers(h);
 }
 
+/* Another client expunges and changes flags, where nothing is pending. */
+static void do_other_client(struct history *h)
+{
+	int gone = pick(h), flagged;
+
+	if (gone < 0)
+		return;
+	do_sync(h);
+	h->seen[gone].there = false;
+	flagged = pick(h);
+	for (int k = 0; k < 2; k++) {
+		struct side *d = &h->side[k];
+		struct remote *r;
+		struct store_message m;
+
+		OK(store_message_get(d->w->s, d->id[gone], &m));
+		find_remote(d, box_of(d, m.mailbox), m.uid)->there = false;
+		OK(store_pull_expunged(d->w->s, m.mailbox, &m.uid, 1));
+		store_message_release(&m);
+		if (flagged < 0)
+			continue;
+		OK(store_message_get(d->w->s, d->id[flagged], &m));
+		r = find_remote(d, box_of(d, m.mailbox), m.uid);
+		r->flags ^= 5;
+		h->seen[flagged].flags = r->flags;
+		store_message_release(&m);
+		pull_one(d, r);
+	}
+}
+
 static void step(struct history *h)
 {
 	int i = pick(h), what = rnd(h, 20);
@@ -427,6 +460,8 @@ static void step(struct history *h)
 		do_sync(h);
 	else if (what == 6)
 		do_some(h);
+	else if (what == 7)
+		do_other_client(h);
 	else if (i < 0)
 		return;
 	else if (what < 11)
