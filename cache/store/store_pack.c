@@ -21,6 +21,11 @@
 #define PUNCH_BATCH 256
 
 /* One pack as this handle sees it: reserved in full, valid up to `size`. */
+enum {
+	MAPPED_STEP = 256 * 1024, /* the most that one look at a body counts for */
+	MAPPED_MAX = 8 * 1024 * 1024,
+};
+
 struct store_pack_map {
 	int64_t pack;
 	char *base;
@@ -188,6 +193,18 @@ static int find_map(struct store *s, int64_t pack, struct store_pack_map **out)
 	return 0;
 }
 
+/* What a reader went through is let go of, or a pass over the whole account would leave all of it
+ * in this process's memory.  The pages stay in the system's cache, pointers stay good. */
+static void count_mapped(struct store *s, int64_t len)
+{
+	s->mapped_bytes += len < MAPPED_STEP ? len : MAPPED_STEP;
+	if (s->mapped_bytes < MAPPED_MAX)
+		return;
+	for (size_t i = 0; i < s->map_count; i++)
+		(void)madvise(s->maps[i].base, (size_t)s->maps[i].reserved, MADV_DONTNEED);
+	s->mapped_bytes = 0;
+}
+
 /* The extent in the map; ERR_NOTFOUND when the file has not got it. */
 static int in_map(struct store *s, int64_t pack, int64_t off, int64_t len, const void **data)
 {
@@ -206,6 +223,7 @@ static int in_map(struct store *s, int64_t pack, int64_t off, int64_t len, const
 	}
 	if (off + len > m->size)
 		return ERR_NOTFOUND;
+	count_mapped(s, len);
 	*data = m->base + off;
 	return 0;
 }

@@ -13,7 +13,9 @@
  * only where it meets what was not pushed.
  */
 #define AHEAD_RING 256
-#define AHEAD_BODY_MAX ((size_t)128 * 1024)
+#define AHEAD_BODY_MAX ((size_t)1024 * 1024)
+#define AHEAD_BYTES ((size_t)6 * 1024 * 1024) /* of one window: the kernel may drop what waits long */
+#define AHEAD_MARK_MAX ((size_t)16 * 1024)
 
 struct mount_ahead {
 	pthread_mutex_t lock;
@@ -40,14 +42,16 @@ void mount_ahead_saw(struct mount_ahead *a, int64_t id)
 	pthread_mutex_unlock(&a->lock);
 }
 
-/* How many files after the last one this is, in the directory's order; 0: not near. */
+/* How many files after the last one that was read or pushed this is, in the directory's order;
+ * 0: not near. */
 static int steps_from_last(struct mount_ahead *a, int64_t dir, int64_t id)
 {
+	int64_t last = a->seq.until > a->seq.last ? a->seq.until : a->seq.last;
 	int count;
 
-	if (a->seq.dir != dir || id <= a->seq.last)
+	if (a->seq.dir != dir || id <= last)
 		return 0;
-	count = store_node_list(a->store, dir, a->seq.last, a->page, AHEAD_NEAR);
+	count = store_node_list(a->store, dir, last, a->page, AHEAD_NEAR);
 	for (int i = 0; i < count; i++) {
 		if (a->page[i].id == id)
 			return i + 1;
@@ -55,9 +59,15 @@ static int steps_from_last(struct mount_ahead *a, int64_t dir, int64_t id)
 	return 0;
 }
 
+/* What one window holds so far. */
+struct window {
+	int64_t absent[AHEAD_WINDOW];
+	size_t missing, bytes;
+	int64_t mark;
+};
+
 /* False: the kernel does not take it, so no more now. */
-static bool push(struct mount_ahead *a, const struct store_node *n, int64_t *absent,
-                 size_t *missing)
+static bool push(struct mount_ahead *a, const struct store_node *n, struct window *w)
 {
 	struct fuse_bufvec body = FUSE_BUFVEC_INIT(0);
 	const void *data;
@@ -67,11 +77,17 @@ static bool push(struct mount_ahead *a, const struct store_node *n, int64_t *abs
 		return true;
 	if (store_body_get(a->store, n->id, &data, &len) < 0) {
 		if (n->spool == 0)
-			absent[(*missing)++] = n->id;
+			w->absent[w->missing++] = n->id;
 		return true;
 	}
 	if (len == 0 || len > AHEAD_BODY_MAX)
 		return true;
+	w->bytes += len;
+	/* What is pushed is read without a word: one file is left out to tell how far the reader is. */
+	if (w->mark == 0 && w->bytes > AHEAD_BYTES / 3 && len <= AHEAD_MARK_MAX) {
+		w->mark = n->id;
+		return true;
+	}
 	body.buf[0].mem = (void *)(uintptr_t)data;
 	body.buf[0].size = len;
 	return fuse_lowlevel_notify_store(a->m->se, (fuse_ino_t)n->id, 0, &body, 0) != -ENODEV;
@@ -95,23 +111,23 @@ static bool overtaken(struct mount_ahead *a, int64_t next)
 
 static void push_window(struct mount_ahead *a, int64_t dir, int64_t after)
 {
-	int64_t absent[AHEAD_WINDOW];
-	size_t missing = 0;
+	struct window w = { .missing = 0 };
 	int count = store_node_list(a->store, dir, after, a->page, AHEAD_WINDOW);
 
 	if (count <= 0)
 		return;
 	a->seq.until = a->page[count - 1].id;
 	for (int i = 0; i < count; i++) {
-		if (i % 8 == 7 && overtaken(a, a->page[i].id)) {
+		if (w.bytes >= AHEAD_BYTES || (i % 8 == 7 && overtaken(a, a->page[i].id))) {
 			a->seq.until = a->page[i].id - 1;
 			break;
 		}
-		if (!push(a, &a->page[i], absent, &missing))
+		if (!push(a, &a->page[i], &w))
 			break;
 	}
-	if (missing > 0)
-		sync_read_ahead(a->m->sync, absent, missing);
+	a->seq.mark = w.mark ? w.mark : after + 1;
+	if (w.missing > 0)
+		sync_read_ahead(a->m->sync, w.absent, w.missing);
 }
 
 static void handle(struct mount_ahead *a, int64_t id)

@@ -15,6 +15,7 @@ struct ahead_seq {
 	int64_t last;  /* the file that was read */
 	int run;       /* how many reads followed one another closely */
 	int64_t until; /* the last file already pushed; 0: none */
+	int64_t mark;  /* a read from here on, up to `until`, means that more is wanted */
 };
 
 #define AHEAD_NEAR 16 /* a reader may skip so many */

@@ -13,7 +13,9 @@ int64_t ahead_seq_saw(struct ahead_seq *q, int64_t dir, int64_t id, int steps)
 		q->until = 0;
 	q->dir = dir;
 	q->last = id;
-	if (q->run < AHEAD_RUN || pushed)
+	if (q->run < AHEAD_RUN)
 		return -1;
-	return id;
+	if (!pushed)
+		return id;
+	return id >= q->mark ? q->until : -1;
 }
