@@ -173,6 +173,7 @@ static void test_bad_clients(void **state)
 	assert_int_equal(cli_control_ask(point, geteuid(), "hello", LIMIT_MS, &a), 0);
 	assert_string_equal(a.text.data, "you said hello\n");
 	buf_release(&a.text);
+	line[sizeof(line) - 1] = '\0';
 	assert_int_equal(cli_control_ask(point, geteuid(), "two\nlines", LIMIT_MS, &a), ERR_INVAL);
 	assert_int_equal(cli_control_ask(point, geteuid(), line, LIMIT_MS, &a), ERR_INVAL);
 	cli_control_close(&c);
