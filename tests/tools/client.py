@@ -86,6 +86,8 @@ class Client:
         self._check(self.imap.rename(self.quote(old), self.quote(new)))
 
     def status(self, mailbox, item="MESSAGES"):
+        """Of the mailbox as it is now, also when it is the selected one."""
+        self._check(self.imap.noop())
         row = self._check(self.imap.status(self.quote(mailbox), f"({item})"))[0]
         return int(re.search(rb"(\d+)\)$", row).group(1))
 
@@ -99,6 +101,7 @@ class Client:
         return int(code[-1].split()[1]) if code else None
 
     def uids(self, criterion="ALL"):
+        self._check(self.imap.noop())
         return [int(u) for u in self._check(self.imap.uid("SEARCH", None, criterion))[0].split()]
 
     def store(self, uids, change, flags):
