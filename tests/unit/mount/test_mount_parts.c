@@ -325,7 +325,10 @@ static void sequence(void **state)
 		assert_int_equal(ahead_seq_saw(&q, 1, 10 + i, 1), -1);
 	assert_int_equal(ahead_seq_saw(&q, 1, 20, 3), 20);
 	q.until = 148;
+	q.mark = 100;
 	assert_int_equal(ahead_seq_saw(&q, 1, 30, 9), -1);
+	assert_int_equal(ahead_seq_saw(&q, 1, 100, 0), 148);
+	q.mark = 200;
 	assert_int_equal(ahead_seq_saw(&q, 1, 149, 1), 149);
 }
 
