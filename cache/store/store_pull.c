@@ -141,25 +141,41 @@ static int find_expected(struct store *s, int64_t mailbox, const struct store_de
 	return 1;
 }
 
+/* "12.eml": a name that came from a UID, not from the user. */
+static bool is_uid_name(const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+
+	return digits > 0 && strcmp(name + digits, ".eml") == 0;
+}
+
 static int link_expected(struct store *s, int64_t mailbox, int64_t id,
                          const struct store_descriptor *d)
 {
 	struct store_node n;
-	int64_t place = 0;
-	int r = store_db_run(&s->db,
-	                     "UPDATE message SET uid = ?2, modseq = ?3, passes = 0, aside = 0"
-	                     " WHERE id = ?1",
-	                     "iii", id, INT(d->uid), (int64_t)d->modseq);
+	char name[STORE_NAME_MAX + 1];
+	int64_t place = 0, aside = 0;
+	int r = store_db_int(&s->db, &aside, "SELECT aside FROM message WHERE id = ?1", "i", id);
 
+	if (r >= 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE message SET uid = ?2, modseq = ?3, passes = 0, aside = 0"
+		                 " WHERE id = ?1",
+		                 "iii", id, INT(d->uid), (int64_t)d->modseq);
 	if (r == 0)
 		r = update_known(s, id, d);
 	if (r >= 0)
 		r = store_node_get(s, id, &n);
 	if (r == 0)
 		r = store_message_place(s, id, &place);
-	if (r < 0 || n.parent == place || place != mailbox)
+	if (r < 0 || place != mailbox)
 		return r;
-	return store_node_place_free(s, id, mailbox, n.name);
+	snprintf(name, sizeof(name), "%s", n.name);
+	if (aside && is_uid_name(name))
+		snprintf(name, sizeof(name), "%u.eml", (unsigned)d->uid);
+	else if (n.parent == place)
+		return 0;
+	return store_node_place_free(s, id, mailbox, name);
 }
 
 static int descriptor_locked(struct store *s, int64_t mailbox, const struct store_descriptor *d)
