@@ -114,6 +114,7 @@ static int done(struct change *c)
 	struct store_op_done result = { .wire_name = c->wire };
 
 	c->act->settled = true;
+	c->batch->link->progressed = true;
 	return store_op_done(c->batch->link->store, c->act->op.seq, &result);
 }
 

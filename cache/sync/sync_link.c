@@ -94,6 +94,7 @@ int sync_link_connect(struct sync_link *l, struct err_reason *why)
 	sync_link_disconnect(l);
 	pthread_mutex_lock(&s->lock);
 	l->since = s->drop_links;
+	l->progressed = false;
 	if (read(l->cancel_fd, &drained, sizeof(drained)) < 0)
 		drained = 0;
 	r = s->stopping || s->paused ? ERR_CANCELED : 0;

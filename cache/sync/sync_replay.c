@@ -71,6 +71,7 @@ int sync_act_done(struct sync_batch *b, struct sync_act *a, uint32_t uidvalidity
 	struct store_op_done done = { .uidvalidity = a->new_uid ? uidvalidity : 0, .uid = a->new_uid };
 
 	a->settled = true;
+	b->link->progressed = true;
 	return store_op_done(b->link->store, a->op.seq, &done);
 }
 

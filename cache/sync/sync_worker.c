@@ -218,7 +218,10 @@ void sync_worker_main(struct sync *s)
 		if (stopping(s) || r == ERR_CANCELED)
 			continue;
 		log_info("sync: no connection to %s: %s", s->cfg.host, why.text[0] ? why.text : err_text(r));
-		if (rounds == 0) /* a link that has served before is worth a new one at once */
+		/* a link that has served before is worth a new one at once */
+		if (w.l->progressed)
+			sync_backoff_reset(&w.backoff);
+		else if (rounds == 0)
 			rest_offline(&w, r, &why);
 	}
 	sync_set_state(s, SYNC_OFFLINE, "stopped");

@@ -29,23 +29,22 @@ def test_every_message_exactly_once(make_server, make_proxy, make_client, make_m
         proxy.refuse("UID EXPUNGE", "BAD unknown command")
     if "MOVE" in VARIANTS[variant].get("hide", ()):
         proxy.refuse("UID MOVE", "BAD unknown command")
-    if "MULTIAPPEND" not in VARIANTS[variant].get("hide", ()):
-        # one message a command, or a batch would lose one answer for all
-        proxy.hide.add("MULTIAPPEND")
     proxy.cut_reply("APPEND", CUTS)
     mount = make_mount(proxy.port)
     mount.sync()
-    mails = [generator.mail(1000 + n, size=3000) for n in range(CUTS + 5)]
-    for n, mail in enumerate(mails):
-        with open(mount.path("Drafts", f"draft {n}.eml"), "wb") as f:
-            f.write(mail.data)
-        os.utime(mount.path("Drafts", f"draft {n}.eml"), (mail.date, mail.date))
-
-    def replayed():
-        return mount.run("status", mount.point, check=False).returncode == 0
-    took = wait_until(replayed, 240, "all uploaded")
-    print(f"{variant}: {CUTS} lost answers in {took:.1f} s, {proxy.links_made} connections")
-    assert proxy.reply_cuts[0][1] == 0, "answers were to be lost and were not"
+    mails = []
+    while proxy.reply_cuts[0][1] > 0 or len(mails) < CUTS:
+        assert len(mails) < 4 * CUTS, "the answers that were to be lost never came"
+        mails.append(generator.mail(1000 + len(mails), size=3000))
+        path = mount.path("Drafts", f"draft {len(mails) - 1}.eml")
+        with open(path, "wb") as f:
+            f.write(mails[-1].data)
+        os.utime(path, (mails[-1].date, mails[-1].date))
+        left = proxy.reply_cuts[0][1]
+        if left:
+            wait_until(lambda n=left: proxy.reply_cuts[0][1] < n, 30, "an answer lost")
+    took = mount.sync(240)
+    print(f"{variant}: {CUTS} lost answers, {proxy.links_made} connections, last in {took:.1f} s")
     check_drafts(make_client(server.port), mount, mails)
 
 

@@ -157,8 +157,14 @@ class Mount:
     def sync(self, timeout=120):
         """Until the log is empty and a pull is complete."""
         start = time.monotonic()
-        self.run("sync", "--timeout", f"{timeout}s", self.point, timeout=timeout + 10)
-        return time.monotonic() - start
+
+        def done():
+            left = max(1, int(timeout - (time.monotonic() - start)))
+            result = self.run("sync", "--timeout", f"{left}s", self.point, check=False,
+                              timeout=left + 10)
+            assert result.returncode in (0, 1), result.stdout + result.stderr
+            return result.returncode == 0
+        return wait_until(done, timeout, "in step with the server")
 
     def log(self):
         try:
