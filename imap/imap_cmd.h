@@ -20,7 +20,8 @@ void imap_cmd_free(struct imap_cmd **cmd);
 
 /* " text" as it is: for item lists and keywords that this program made itself. */
 void imap_cmd_raw(struct imap_cmd *cmd, const char *text);
-void imap_cmd_rawf(struct imap_cmd *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void imap_cmd_rawf(struct imap_cmd *cmd, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* " " and an astring: atom, quoted or literal as its bytes need.  The `name` of a
  * mailbox is the wire form that LIST gave, or imap_utf7_encode()'s result. */

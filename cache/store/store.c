@@ -139,7 +139,7 @@ int store_lock(const char *state_dir, int *out, struct err_reason *why)
 /* Forgotten litter of editors goes after a week without a change. */
 static int purge_scratch(struct store *s)
 {
-	_cleanup_ids_ struct store_ids old = {0};
+	_cleanup_ids_ struct store_ids old = { 0 };
 	int r = store_db_ids(&s->db, &old,
 	                     "SELECT id FROM node WHERE kind IN (4, 6) AND parent IS NOT NULL"
 	                     " AND max(mtime_ns, ctime_ns) < ?1",
@@ -159,13 +159,14 @@ static int purge_scratch(struct store *s)
  * they take less, so a full disk is no error here. */
 static int adopt_left(struct store *s)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	int r = store_db_ids(&s->db, &ids,
-	                     "SELECT m.id FROM message m JOIN node n ON n.id = m.id WHERE"
-	                     " m.clean_spool != 0 AND n.spool = m.clean_spool AND m.mailbox IS NOT NULL"
-	                     " AND NOT EXISTS (SELECT 1 FROM op WHERE op.message = m.id OR"
-	                     " op.copy = m.id)",
-	                     "");
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_db_ids(
+		&s->db, &ids,
+		"SELECT m.id FROM message m JOIN node n ON n.id = m.id WHERE"
+		" m.clean_spool != 0 AND n.spool = m.clean_spool AND m.mailbox IS NOT NULL"
+		" AND NOT EXISTS (SELECT 1 FROM op WHERE op.message = m.id OR"
+		" op.copy = m.id)",
+		"");
 
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		r = store_body_adopt(s, ids.v[i]);

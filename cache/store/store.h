@@ -66,7 +66,8 @@ void store_set_listener(struct store *s, store_change_fn fn, void *ctx);
 #define STORE_ROOT ((int64_t)1)
 #define STORE_NAME_MAX 255
 
-enum store_kind {            /* numbered on disk, never renumbered */
+/* Numbered on disk, never renumbered */
+enum store_kind {
 	STORE_KIND_ROOT = 1,
 	STORE_KIND_MAILBOX = 2,
 	STORE_KIND_MESSAGE = 3,
@@ -78,9 +79,9 @@ enum store_kind {            /* numbered on disk, never renumbered */
 /* One file or directory.  `id` is its inode number's base: persistent, never reused. */
 struct store_node {
 	int64_t id;
-	int64_t parent;  /* 0: not in the tree (removed, or waiting for that) */
+	int64_t parent; /* 0: not in the tree (removed, or waiting for that) */
 	enum store_kind kind;
-	uint32_t mode;   /* permission bits */
+	uint32_t mode; /* permission bits */
 	int64_t size;
 	bool size_exact; /* false: the server's word for a body that is not here */
 	int64_t mtime_ns, ctime_ns;
@@ -95,7 +96,8 @@ int store_node_lookup(struct store *s, int64_t parent, const char *name, struct 
 
 /* Fills up to `max` children of `parent` whose id is greater than `after`, by id.
  * Returns how many. */
-int store_node_list(struct store *s, int64_t parent, int64_t after, struct store_node *out, int max);
+int store_node_list(struct store *s, int64_t parent, int64_t after, struct store_node *out,
+                    int max);
 
 /* "INBOX/Sent": the node's path from the root without a leading slash; caller frees. */
 int store_node_path(struct store *s, int64_t id, char **out);
@@ -148,7 +150,8 @@ bool store_body_have(struct store *s, int64_t message);
  * whole with _end, which records its size as exact; dropped with _abort.  Between _begin
  * and _end other calls may run, other writers too; one writer per thread. */
 struct store_body_writer;
-int store_body_begin(struct store *s, int64_t message, uint64_t expected, struct store_body_writer **out);
+int store_body_begin(struct store *s, int64_t message, uint64_t expected,
+                     struct store_body_writer **out);
 int store_body_part(struct store_body_writer *w, const void *data, size_t len);
 int store_body_end(struct store_body_writer **w);
 void store_body_abort(struct store_body_writer **w);

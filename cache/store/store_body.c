@@ -122,16 +122,18 @@ static int record(struct store *s, int64_t message, struct store_extent *e, cons
 	int r = store_pack_index(s, message, e);
 
 	if (r == 0)
-		r = store_db_run(&s->db,
-		                 "UPDATE message SET body = 1, message_id = coalesce(?2, message_id)"
-		                 " WHERE id = ?1",
-		                 "is", message, msgid);
+		r = store_db_run(
+			&s->db,
+			"UPDATE message SET body = 1, message_id = coalesce(?2, message_id)"
+			" WHERE id = ?1",
+			"is", message, msgid);
 	if (r == 0 && sqlite3_changes(s->db.h) == 0)
 		return ERR_NOTFOUND;
 	if (r == 0)
-		r = store_db_run(&s->db,
-		                 "UPDATE node SET size = ?2, size_exact = 1 WHERE id = ?1 AND spool = 0",
-		                 "ii", message, len);
+		r = store_db_run(
+			&s->db,
+			"UPDATE node SET size = ?2, size_exact = 1 WHERE id = ?1 AND spool = 0",
+			"ii", message, len);
 	if (r == 0)
 		store_txn_note(s, STORE_CHANGE_BODY, message, 0, NULL);
 	return r;
@@ -178,8 +180,8 @@ static int adopt_locked(struct store *s, int64_t message)
 	int r = store_node_get(s, message, &n);
 
 	if (r == 0)
-		r = store_db_int(&s->db, &clean, "SELECT clean_spool FROM message WHERE id = ?1", "i",
-		                 message);
+		r = store_db_int(&s->db, &clean, "SELECT clean_spool FROM message WHERE id = ?1",
+		                 "i", message);
 	if (r <= 0)
 		return r < 0 ? r : ERR_NOTFOUND;
 	if (clean == 0 || clean != n.spool)
@@ -191,7 +193,8 @@ static int adopt_locked(struct store *s, int64_t message)
 	if (r == 0)
 		r = store_db_run(&s->db, "UPDATE node SET spool = 0 WHERE id = ?1", "i", message);
 	if (r == 0)
-		r = store_db_run(&s->db, "UPDATE message SET clean_spool = 0 WHERE id = ?1", "i", message);
+		r = store_db_run(&s->db, "UPDATE message SET clean_spool = 0 WHERE id = ?1", "i",
+		                 message);
 	if (r == 0)
 		r = store_spool_release(s, clean);
 	if (r == 0)

@@ -20,7 +20,8 @@ static bool may_fold(struct store *s, const struct store_op *op)
 static int mailbox_read_only(struct store *s, int64_t mailbox)
 {
 	int64_t ro = 0;
-	int r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i", mailbox);
+	int r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i",
+	                     mailbox);
 
 	return r < 0 ? r : ro ? ERR_PERM : 0;
 }
@@ -43,16 +44,16 @@ static int check_keywords(struct store *s, int64_t id, int64_t place, const char
 	const char *pos = add, *w;
 	size_t len;
 	int r = store_db_int(&s->db, &mailbox,
-	                     "SELECT mailbox FROM message WHERE id = ?1 AND mailbox IS NOT NULL", "i",
-	                     id);
+	                     "SELECT mailbox FROM message WHERE id = ?1 AND mailbox IS NOT NULL",
+	                     "i", id);
 
 	if (r >= 0)
 		r = store_db_int(&s->db, &ok, "SELECT keywords_ok FROM mailbox WHERE id = ?1", "i",
 		                 mailbox);
 	if (r < 0 || ok)
 		return r < 0 ? r : 0;
-	r = store_db_text(&s->db, &permanent, "SELECT permanent_flags FROM mailbox WHERE id = ?1", "i",
-	                  mailbox);
+	r = store_db_text(&s->db, &permanent, "SELECT permanent_flags FROM mailbox WHERE id = ?1",
+	                  "i", mailbox);
 	while (r >= 0 && (w = wordset_next(&pos, &len)) != NULL) {
 		_cleanup_free_ char *word = mem_strndup(w, len);
 
@@ -74,8 +75,8 @@ static int log_flags(struct store *s, int64_t id, int64_t place, const char *add
 		.depends_on = after,
 	};
 	int r = store_db_int(&s->db, &op.mailbox,
-	                     "SELECT mailbox FROM message WHERE id = ?1 AND mailbox IS NOT NULL", "i",
-	                     id);
+	                     "SELECT mailbox FROM message WHERE id = ?1 AND mailbox IS NOT NULL",
+	                     "i", id);
 
 	return r < 0 ? r : store_log_insert(s, &op, 0, NULL, NULL);
 }
@@ -106,7 +107,8 @@ static int fold_upload_flags(struct store *s, const struct store_op *op, const c
 {
 	_cleanup_free_ char *more = wordset_union(op->add, add);
 	_cleanup_free_ char *flags = wordset_minus(more, del);
-	int r = store_db_run(&s->db, "UPDATE op SET add_words = ?2 WHERE seq = ?1", "is", op->seq, flags);
+	int r = store_db_run(&s->db, "UPDATE op SET add_words = ?2 WHERE seq = ?1", "is", op->seq,
+	                     flags);
 
 	if (r < 0)
 		return r;
@@ -117,7 +119,7 @@ static int fold_upload_flags(struct store *s, const struct store_op *op, const c
 static int apply_flags(struct store *s, const struct store_node *n, const char *add,
                        const char *del)
 {
-	struct store_op last = {0};
+	struct store_op last = { 0 };
 	int r = store_log_last(s, n->id, 0, &last);
 
 	if (r < 0)
@@ -171,7 +173,7 @@ int store_message_flag(struct store *s, int64_t id, const char *add, const char 
  * `flags_travel`: the message lives on in the trash, so its flags matter. */
 static int cancel_tail(struct store *s, int64_t id, bool flags_travel)
 {
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	int r;
 
 	while ((r = store_log_last(s, id, 0, &op)) == 1) {
@@ -194,7 +196,7 @@ static int cancel_tail(struct store *s, int64_t id, bool flags_travel)
 /* 1: the message was never sent, and is gone now with the action that would have. */
 static int cancel_birth(struct store *s, int64_t id)
 {
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	int64_t seq;
 	bool unsent;
 	int r = store_log_last(s, id, 0, &op);
@@ -217,7 +219,7 @@ static int cancel_birth(struct store *s, int64_t id)
 static int log_delete(struct store *s, const struct store_node *n, enum store_delete mode,
                       int64_t trash)
 {
-	struct store_op last = {0};
+	struct store_op last = { 0 };
 	struct store_op op = {
 		.kind = STORE_OP_DELETE,
 		.mailbox = n->parent,
@@ -270,7 +272,8 @@ static int message_remove_locked(struct store *s, int64_t id, enum store_delete 
 	r = log_delete(s, &n, mode, trash);
 	if (r < 0)
 		return r;
-	return trash ? store_node_place_free(s, id, trash, n.name) : store_node_place(s, id, 0, n.name);
+	return trash ? store_node_place_free(s, id, trash, n.name)
+	             : store_node_place(s, id, 0, n.name);
 }
 
 int store_message_remove(struct store *s, int64_t id, enum store_delete mode)
@@ -286,7 +289,7 @@ int store_message_remove(struct store *s, int64_t id, enum store_delete mode)
  * 1: done. */
 static int retarget_birth(struct store *s, int64_t id, int64_t mailbox)
 {
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	int64_t seq;
 	bool append, copy;
 	int r = store_log_last(s, id, 0, &op);
@@ -302,9 +305,11 @@ static int retarget_birth(struct store *s, int64_t id, int64_t mailbox)
 	}
 	store_op_release(&op);
 	if (append)
-		r = store_db_run(&s->db, "UPDATE op SET mailbox = ?2 WHERE seq = ?1", "ii", seq, mailbox);
+		r = store_db_run(&s->db, "UPDATE op SET mailbox = ?2 WHERE seq = ?1", "ii", seq,
+		                 mailbox);
 	else
-		r = store_db_run(&s->db, "UPDATE op SET target = ?2 WHERE seq = ?1", "ii", seq, mailbox);
+		r = store_db_run(&s->db, "UPDATE op SET target = ?2 WHERE seq = ?1", "ii", seq,
+		                 mailbox);
 	if (r == 0)
 		r = store_log_need_mailbox(s, seq, mailbox);
 	return r < 0 ? r : 1;
@@ -313,14 +318,15 @@ static int retarget_birth(struct store *s, int64_t id, int64_t mailbox)
 /* A -> B -> C is A -> C: takes back an unsent move that only flag changes followed. */
 static int cancel_move(struct store *s, int64_t id)
 {
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	int64_t before = 0;
 	int r;
 
 	while ((r = store_log_last(s, id, before, &op)) == 1) {
 		bool moved = op.kind == STORE_OP_MOVE ||
 		             (op.kind == STORE_OP_DELETE && op.delete_mode == STORE_DELETE_TRASH);
-		bool on = op.message == id && may_fold(s, &op) && (moved || op.kind == STORE_OP_FLAGS);
+		bool on = op.message == id && may_fold(s, &op) &&
+		          (moved || op.kind == STORE_OP_FLAGS);
 
 		before = op.seq;
 		store_op_release(&op);
@@ -334,7 +340,7 @@ static int cancel_move(struct store *s, int64_t id)
 
 static int log_move(struct store *s, const struct store_node *n, int64_t mailbox)
 {
-	struct store_op last = {0};
+	struct store_op last = { 0 };
 	struct store_op op = {
 		.kind = STORE_OP_MOVE,
 		.mailbox = n->parent,
@@ -395,7 +401,8 @@ int store_message_move(struct store *s, int64_t id, int64_t mailbox, const char 
 	if (!store_name_valid(name))
 		return ERR_INVAL;
 	r = store_txn_begin(s);
-	return r < 0 ? r : store_txn_end(s, move_locked(s, id, mailbox, name, replace, replaced_mode));
+	return r < 0 ? r
+	             : store_txn_end(s, move_locked(s, id, mailbox, name, replace, replaced_mode));
 }
 
 /* ---- copy ---- */
@@ -411,11 +418,12 @@ static int copy_rows(struct store *s, const struct store_node *n, int64_t mailbo
 	twin.ctime_ns = store_now_ns();
 	r = store_node_insert(s, mailbox, name, &twin, NULL, &id);
 	if (r == 0)
-		r = store_db_run(&s->db,
-		                 "INSERT INTO message (id, date, zone, server_size, body, clean_spool,"
-		                 " message_id, server_flags) SELECT ?2, date, zone, server_size, body,"
-		                 " ?4, message_id, ?3 FROM message WHERE id = ?1",
-		                 "iisi", n->id, id, flags ? flags : "", n->spool);
+		r = store_db_run(
+			&s->db,
+			"INSERT INTO message (id, date, zone, server_size, body, clean_spool,"
+			" message_id, server_flags) SELECT ?2, date, zone, server_size, body,"
+			" ?4, message_id, ?3 FROM message WHERE id = ?1",
+			"iisi", n->id, id, flags ? flags : "", n->spool);
 	if (r == 0 && n->spool == 0)
 		r = store_pack_share(s, n->id, id);
 	if (r == 0)
@@ -438,7 +446,8 @@ static int is_dirty(struct store *s, const struct store_node *n)
 	return r < 0 ? r : r == 0;
 }
 
-static int copy_by_upload(struct store *s, const struct store_node *n, int64_t mailbox, int64_t copy)
+static int copy_by_upload(struct store *s, const struct store_node *n, int64_t mailbox,
+                          int64_t copy)
 {
 	_cleanup_free_ char *flags = store_message_view_flags(s, copy, 0);
 	struct store_op op = {
@@ -454,10 +463,11 @@ static int copy_by_upload(struct store *s, const struct store_node *n, int64_t m
 	return r < 0 ? r : store_log_insert(s, &op, 0, NULL, NULL);
 }
 
-static int copy_locked(struct store *s, int64_t id, int64_t mailbox, const char *name, int64_t *copy)
+static int copy_locked(struct store *s, int64_t id, int64_t mailbox, const char *name,
+                       int64_t *copy)
 {
-	struct store_op last = {0};
-	struct store_op op = {.kind = STORE_OP_COPY, .target = mailbox, .message = id};
+	struct store_op last = { 0 };
+	struct store_op op = { .kind = STORE_OP_COPY, .target = mailbox, .message = id };
 	struct store_node n;
 	int r = get_message(s, id, &n);
 
@@ -478,7 +488,8 @@ static int copy_locked(struct store *s, int64_t id, int64_t mailbox, const char 
 	return r < 0 ? r : store_log_insert(s, &op, 0, NULL, NULL);
 }
 
-int store_message_copy(struct store *s, int64_t id, int64_t mailbox, const char *name, int64_t *copy)
+int store_message_copy(struct store *s, int64_t id, int64_t mailbox, const char *name,
+                       int64_t *copy)
 {
 	int64_t made = 0;
 	int r;

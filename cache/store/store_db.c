@@ -218,7 +218,7 @@ int store_db_text(struct store_db *db, char **out, const char *sql, const char *
 int store_db_ids(struct store_db *db, struct store_ids *out, const char *sql, const char *types,
                  ...)
 {
-	struct store_ids ids = {0};
+	struct store_ids ids = { 0 };
 	size_t cap = 0;
 	sqlite3_stmt *st;
 	va_list ap;

@@ -22,8 +22,9 @@ static int make_upload(struct store *s, const struct store_op *op, int64_t subje
 	if (spool == 0) {
 		r = store_pack_get(s, op->message, &data, &len);
 		if (r == ERR_NOTFOUND)
-			return store_log_park(s, op->seq, ERR_CONFLICT,
-			                      "the message is gone from the server and its content is not here");
+			return store_log_park(
+				s, op->seq, ERR_CONFLICT,
+				"the message is gone from the server and its content is not here");
 		if (r == 0)
 			r = store_spool_from(s, data, len, &spool);
 		if (r == 0)
@@ -33,11 +34,12 @@ static int make_upload(struct store *s, const struct store_op *op, int64_t subje
 			                 "iii", subject, spool, (int64_t)len);
 	}
 	if (r == 0)
-		r = store_db_run(&s->db,
-		                 "UPDATE op SET kind = 1, mailbox = target, target = 0, message = ?2,"
-		                 " copy = 0, spool = ?3, add_words = ?4, state = 1, err = 0, error = NULL"
-		                 " WHERE seq = ?1",
-		                 "iiis", op->seq, subject, spool, flags ? flags : "");
+		r = store_db_run(
+			&s->db,
+			"UPDATE op SET kind = 1, mailbox = target, target = 0, message = ?2,"
+			" copy = 0, spool = ?3, add_words = ?4, state = 1, err = 0, error = NULL"
+			" WHERE seq = ?1",
+			"iiis", op->seq, subject, spool, flags ? flags : "");
 	if (r == 0)
 		r = store_db_run(&s->db,
 		                 "UPDATE message SET mailbox = NULL, uid = NULL, server_flags = ?2"
@@ -51,11 +53,12 @@ static int edit_to_upload(struct store *s, const struct store_op *op)
 {
 	_cleanup_free_ char *flags = store_message_view_flags(s, op->message, op->seq);
 
-	return store_db_run(&s->db,
-	                    "UPDATE op SET kind = 1, add_words = ?2, state = 1, err = 0, error = NULL,"
-	                    " mailbox = coalesce((SELECT parent FROM node WHERE id = ?3), mailbox)"
-	                    " WHERE seq = ?1",
-	                    "isi", op->seq, flags ? flags : "", op->message);
+	return store_db_run(
+		&s->db,
+		"UPDATE op SET kind = 1, add_words = ?2, state = 1, err = 0, error = NULL,"
+		" mailbox = coalesce((SELECT parent FROM node WHERE id = ?3), mailbox)"
+		" WHERE seq = ?1",
+		"isi", op->seq, flags ? flags : "", op->message);
 }
 
 static int one_action(struct store *s, const struct store_op *op, bool *keep)
@@ -90,10 +93,11 @@ static int one_action(struct store *s, const struct store_op *op, bool *keep)
 static int keep_dirty(struct store *s, int64_t id)
 {
 	int64_t dirty = 0;
-	int r = store_db_int(&s->db, &dirty,
-	                     "SELECT 1 FROM node n, message m WHERE n.id = ?1 AND m.id = ?1"
-	                     " AND n.spool != 0 AND n.spool != m.clean_spool AND n.parent IS NOT NULL",
-	                     "i", id);
+	int r = store_db_int(
+		&s->db, &dirty,
+		"SELECT 1 FROM node n, message m WHERE n.id = ?1 AND m.id = ?1"
+		" AND n.spool != 0 AND n.spool != m.clean_spool AND n.parent IS NOT NULL",
+		"i", id);
 
 	if (r <= 0)
 		return r;
@@ -111,23 +115,25 @@ static int is_in_flight(struct store *s, int64_t id)
 {
 	int64_t any;
 
-	return store_db_int(&s->db, &any,
-	                    "SELECT 1 FROM op WHERE message = ?1 AND state = 2 AND kind IN (2, 3, 4)"
-	                    " LIMIT 1",
-	                    "i", id);
+	return store_db_int(
+		&s->db, &any,
+		"SELECT 1 FROM op WHERE message = ?1 AND state = 2 AND kind IN (2, 3, 4)"
+		" LIMIT 1",
+		"i", id);
 }
 
 static int gone(struct store *s, int64_t id)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	bool keep = false;
 	int r = is_in_flight(s, id);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 ORDER BY seq", "i", id);
+	r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 ORDER BY seq", "i",
+	                 id);
 	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
-		struct store_op op = {0};
+		struct store_op op = { 0 };
 
 		r = store_log_get(s, ids.v[i], &op);
 		if (r == 0)
@@ -140,7 +146,8 @@ static int gone(struct store *s, int64_t id)
 		r = keep_dirty(s, id);
 		return r != 0 ? (r < 0 ? r : 0) : store_message_forget(s, id);
 	}
-	r = store_db_run(&s->db, "UPDATE message SET mailbox = NULL, uid = NULL WHERE id = ?1", "i", id);
+	r = store_db_run(&s->db, "UPDATE message SET mailbox = NULL, uid = NULL WHERE id = ?1", "i",
+	                 id);
 	return r < 0 ? r : store_node_touch(s, id);
 }
 
@@ -168,9 +175,10 @@ static int set_aside(struct store *s, int64_t mailbox, int64_t id)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = store_db_run(&s->db,
-	                 "UPDATE message SET uid = NULL, modseq = 0, aside = 1, passes = 0 WHERE id = ?1",
-	                 "i", id);
+	r = store_db_run(
+		&s->db,
+		"UPDATE message SET uid = NULL, modseq = 0, aside = 1, passes = 0 WHERE id = ?1",
+		"i", id);
 	if (r == 0)
 		r = store_node_get(s, id, &n);
 	return r < 0 || n.parent != mailbox ? r : store_node_place(s, id, 0, n.name);
@@ -179,14 +187,14 @@ static int set_aside(struct store *s, int64_t mailbox, int64_t id)
 /* Actions that name a UID of the mailbox cannot be carried out any more; edits can. */
 static int fail_actions(struct store *s, int64_t mailbox, const char *reason, int err)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	int r = store_db_ids(&s->db, &ids,
 	                     "SELECT o.seq FROM op o JOIN message m ON m.id = o.message"
 	                     " WHERE m.mailbox = ?1 AND o.kind BETWEEN 2 AND 6 ORDER BY o.seq",
 	                     "i", mailbox);
 
 	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
-		struct store_op op = {0};
+		struct store_op op = { 0 };
 
 		r = store_log_get(s, ids.v[i], &op);
 		if (r == 0 && op.kind == STORE_OP_REPLACE) {
@@ -206,19 +214,22 @@ static int fail_actions(struct store *s, int64_t mailbox, const char *reason, in
 
 static int reset_locked(struct store *s, int64_t mailbox, uint32_t uidvalidity)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	int r = fail_actions(s, mailbox, "the server gave the mailbox a new UIDVALIDITY", ERR_CONFLICT);
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = fail_actions(s, mailbox, "the server gave the mailbox a new UIDVALIDITY",
+	                     ERR_CONFLICT);
 
 	if (r >= 0)
 		r = store_db_ids(&s->db, &ids,
-		                 "SELECT id FROM message WHERE mailbox = ?1 AND uid > 0", "i", mailbox);
+		                 "SELECT id FROM message WHERE mailbox = ?1 AND uid > 0", "i",
+		                 mailbox);
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		r = set_aside(s, mailbox, ids.v[i]);
 	if (r >= 0)
-		r = store_db_run(&s->db,
-		                 "UPDATE mailbox SET uidvalidity = ?2, uidnext = 0, highestmodseq = 0,"
-		                 " messages = 0, unseen = 0 WHERE id = ?1",
-		                 "ii", mailbox, INT(uidvalidity));
+		r = store_db_run(
+			&s->db,
+			"UPDATE mailbox SET uidvalidity = ?2, uidnext = 0, highestmodseq = 0,"
+			" messages = 0, unseen = 0 WHERE id = ?1",
+			"ii", mailbox, INT(uidvalidity));
 	if (r >= 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
 	return r;
@@ -242,12 +253,13 @@ static int leave_mailbox(struct store *s, int64_t mailbox, int64_t id)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = store_db_int(&s->db, &any,
-	                 "SELECT 1 FROM op WHERE message = ?1 OR (copy = ?1 AND copy != 0) LIMIT 1", "i",
-	                 id);
+	                 "SELECT 1 FROM op WHERE message = ?1 OR (copy = ?1 AND copy != 0) LIMIT 1",
+	                 "i", id);
 	if (r <= 0)
 		return r < 0 ? r : store_message_forget(s, id);
-	r = store_db_run(&s->db, "UPDATE message SET uid = NULL, modseq = 0, aside = 1 WHERE id = ?1",
-	                 "i", id);
+	r = store_db_run(&s->db,
+	                 "UPDATE message SET uid = NULL, modseq = 0, aside = 1 WHERE id = ?1", "i",
+	                 id);
 	if (r == 0)
 		r = store_node_get(s, id, &n);
 	return r < 0 || n.parent != mailbox ? r : store_node_place(s, id, 0, n.name);
@@ -278,29 +290,33 @@ static int leave_directory(struct store *s, int64_t mailbox)
 /* A removal of it is done; the rest of what concerns the mailbox itself fails. */
 static int gone_structure(struct store *s, int64_t mailbox)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	int64_t removal = 0;
-	int r = store_db_ids(&s->db, &ids,
-	                     "SELECT seq FROM op WHERE mailbox = ?1 AND kind IN (9, 10, 11) AND state != 3",
-	                     "i", mailbox);
+	int r = store_db_ids(
+		&s->db, &ids,
+		"SELECT seq FROM op WHERE mailbox = ?1 AND kind IN (9, 10, 11) AND state != 3", "i",
+		mailbox);
 
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
-		r = store_log_park(s, ids.v[i], ERR_NOTFOUND, "the mailbox is gone from the server");
+		r = store_log_park(s, ids.v[i], ERR_NOTFOUND,
+		                   "the mailbox is gone from the server");
 	if (r >= 0)
-		r = store_db_int(&s->db, &removal, "SELECT seq FROM op WHERE mailbox = ?1 AND kind = 8", "i",
+		r = store_db_int(&s->db, &removal,
+		                 "SELECT seq FROM op WHERE mailbox = ?1 AND kind = 8", "i",
 		                 mailbox);
 	return r == 1 ? store_log_finish(s, removal, NULL) : r;
 }
 
 static int mailbox_gone_locked(struct store *s, int64_t mailbox)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	int r = fail_actions(s, mailbox, "the mailbox is gone from the server", ERR_NOTFOUND);
 
 	if (r >= 0)
 		r = gone_structure(s, mailbox);
 	if (r >= 0)
-		r = store_db_ids(&s->db, &ids, "SELECT id FROM message WHERE mailbox = ?1", "i", mailbox);
+		r = store_db_ids(&s->db, &ids, "SELECT id FROM message WHERE mailbox = ?1", "i",
+		                 mailbox);
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		r = leave_mailbox(s, mailbox, ids.v[i]);
 	return r < 0 ? r : leave_directory(s, mailbox);

@@ -48,7 +48,8 @@ static int find_or_add(struct store *s, int64_t parent, const char *name, const 
 	r = store_node_lookup(s, parent, name, &n);
 	if (r == 0 && n.kind == STORE_KIND_MAILBOX) {
 		r = store_db_int(&s->db, &unborn,
-		                 "SELECT 1 FROM mailbox WHERE id = ?1 AND wire_name IS NULL", "i", n.id);
+		                 "SELECT 1 FROM mailbox WHERE id = ?1 AND wire_name IS NULL", "i",
+		                 n.id);
 		if (r == 1)
 			*id = n.id;
 	}
@@ -59,12 +60,13 @@ static int find_or_add(struct store *s, int64_t parent, const char *name, const 
 		if (r == 0)
 			r = store_mailbox_add(s, parent, free_name, id);
 		if (r == 0)
-			r = store_db_run(&s->db, "UPDATE mailbox SET selectable = 0 WHERE id = ?1", "i",
-			                 *id);
+			r = store_db_run(&s->db, "UPDATE mailbox SET selectable = 0 WHERE id = ?1",
+			                 "i", *id);
 	}
 	if (r < 0)
 		return r;
-	return store_db_run(&s->db, "UPDATE mailbox SET wire_name = ?2, delimiter = ?3 WHERE id = ?1",
+	return store_db_run(&s->db,
+	                    "UPDATE mailbox SET wire_name = ?2, delimiter = ?3 WHERE id = ?1",
 	                    "isi", *id, wire, INT(delimiter));
 }
 
@@ -107,12 +109,13 @@ static int take_entry(struct store *s, const struct store_list_entry *e)
 
 	if (r < 0)
 		return r;
-	r = store_db_run(&s->db,
-	                 "UPDATE mailbox SET attributes = ?2, delimiter = ?3, selectable = ?4,"
-	                 " subscribed = ?5, missing_since_ms = 0 WHERE id = ?1 AND (attributes != ?2 OR"
-	                 " delimiter != ?3 OR selectable != ?4 OR subscribed != ?5 OR"
-	                 " missing_since_ms != 0)",
-	                 "isiii", id, attributes, INT(e->delimiter), INT(!dead), INT(e->subscribed));
+	r = store_db_run(
+		&s->db,
+		"UPDATE mailbox SET attributes = ?2, delimiter = ?3, selectable = ?4,"
+		" subscribed = ?5, missing_since_ms = 0 WHERE id = ?1 AND (attributes != ?2 OR"
+		" delimiter != ?3 OR selectable != ?4 OR subscribed != ?5 OR"
+		" missing_since_ms != 0)",
+		"isiii", id, attributes, INT(e->delimiter), INT(!dead), INT(e->subscribed));
 	if (r == 0 && sqlite3_changes(s->db.h) > 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, id, 0, NULL);
 	return r;
@@ -120,19 +123,21 @@ static int take_entry(struct store *s, const struct store_list_entry *e)
 
 static int mark_missing(struct store *s, const struct store_list_entry *e, size_t count)
 {
-	int r = store_db_script(&s->db, "CREATE TEMP TABLE IF NOT EXISTS listed (wire TEXT PRIMARY KEY)"
-	                                " WITHOUT ROWID; DELETE FROM temp.listed");
+	int r = store_db_script(&s->db,
+	                        "CREATE TEMP TABLE IF NOT EXISTS listed (wire TEXT PRIMARY KEY)"
+	                        " WITHOUT ROWID; DELETE FROM temp.listed");
 
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = store_db_run(&s->db, "INSERT OR IGNORE INTO temp.listed VALUES (?1)", "s",
 		                 e[i].wire_name);
 	if (r < 0)
 		return r;
-	return store_db_run(&s->db,
-	                    "UPDATE mailbox SET missing_since_ms = ?1 WHERE missing_since_ms = 0 AND"
-	                    " selectable AND wire_name IS NOT NULL AND lower(wire_name) != 'inbox' AND"
-	                    " wire_name NOT IN (SELECT wire FROM temp.listed)",
-	                    "i", store_now_ms());
+	return store_db_run(
+		&s->db,
+		"UPDATE mailbox SET missing_since_ms = ?1 WHERE missing_since_ms = 0 AND"
+		" selectable AND wire_name IS NOT NULL AND lower(wire_name) != 'inbox' AND"
+		" wire_name NOT IN (SELECT wire FROM temp.listed)",
+		"i", store_now_ms());
 }
 
 int store_pull_list(struct store *s, const struct store_list_entry *e, size_t count, bool complete)
@@ -152,9 +157,10 @@ int store_pull_list(struct store *s, const struct store_list_entry *e, size_t co
 
 static int put_fact(struct store *s, const char *key, uint64_t v)
 {
-	return store_db_run(&s->db,
-	                    "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
-	                    "si", key, (int64_t)v);
+	return store_db_run(
+		&s->db,
+		"INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", "si",
+		key, (int64_t)v);
 }
 
 static int get_fact(struct store *s, const char *key, uint64_t *v)
@@ -186,7 +192,7 @@ int store_pull_quota(struct store *s, const struct store_quota *q)
 
 int store_quota_get(struct store *s, struct store_quota *q)
 {
-	struct store_quota n = {0};
+	struct store_quota n = { 0 };
 	uint64_t known = 0;
 	int r = get_fact(s, "quota_known", &known);
 
@@ -208,12 +214,13 @@ int store_quota_get(struct store *s, struct store_quota *q)
 int store_totals_get(struct store *s, struct store_totals *t)
 {
 	sqlite3_stmt *st;
-	int r = store_db_row(&s->db, &st,
-	                     "SELECT (SELECT count(*) FROM mailbox), count(*),"
-	                     " coalesce(sum(m.body), 0), coalesce(sum(m.body * n.size), 0),"
-	                     " coalesce(sum(m.body = 0 AND n.spool = 0), 0)"
-	                     " FROM message m JOIN node n ON n.id = m.id WHERE n.parent IS NOT NULL",
-	                     "");
+	int r = store_db_row(
+		&s->db, &st,
+		"SELECT (SELECT count(*) FROM mailbox), count(*),"
+		" coalesce(sum(m.body), 0), coalesce(sum(m.body * n.size), 0),"
+		" coalesce(sum(m.body = 0 AND n.spool = 0), 0)"
+		" FROM message m JOIN node n ON n.id = m.id WHERE n.parent IS NOT NULL",
+		"");
 
 	if (r <= 0)
 		return r < 0 ? r : ERR_IO;

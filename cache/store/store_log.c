@@ -3,15 +3,16 @@
 
 /* How actions get into the log, leave it, and wait for each other (table dep). */
 
-#define COLUMNS                                                                                    \
-	"o.seq, o.kind, o.state,"                                                                  \
-	" CASE WHEN o.kind BETWEEN 2 AND 6 THEN coalesce(m.mailbox, o.mailbox) ELSE o.mailbox END," \
-	" o.target, o.message, o.copy, o.spool,"                                                   \
-	" (SELECT max(needs) FROM dep WHERE dep.seq = o.seq), m.uid, x.uidvalidity, o.add_words,"   \
-	" o.del_words, o.name, o.delete_mode, o.step, o.evidence, o.err, o.error, o.created_ms,"   \
+#define COLUMNS                                                                                   \
+	"o.seq, o.kind, o.state,"                                                                 \
+	" CASE WHEN o.kind BETWEEN 2 AND 6 THEN coalesce(m.mailbox, o.mailbox) ELSE o.mailbox "   \
+	"END,"                                                                                    \
+	" o.target, o.message, o.copy, o.spool,"                                                  \
+	" (SELECT max(needs) FROM dep WHERE dep.seq = o.seq), m.uid, x.uidvalidity, o.add_words," \
+	" o.del_words, o.name, o.delete_mode, o.step, o.evidence, o.err, o.error, o.created_ms,"  \
 	" o.not_before_ms, o.tries"
-#define FROM_LOG                                                                                   \
-	" FROM op o LEFT JOIN message m ON m.id = o.message"                                        \
+#define FROM_LOG                                             \
+	" FROM op o LEFT JOIN message m ON m.id = o.message" \
 	" LEFT JOIN mailbox x ON x.id = m.mailbox "
 
 static void read_op(sqlite3_stmt *st, struct store_op *op)
@@ -51,7 +52,7 @@ void store_op_release(struct store_op *op)
 	free(op->name);
 	free(op->evidence);
 	free(op->error);
-	*op = (struct store_op){0};
+	*op = (struct store_op){ 0 };
 }
 
 static int take(int r, sqlite3_stmt *st, struct store_op *op)
@@ -90,8 +91,7 @@ int store_op_next(struct store *s, int64_t after, int64_t now_ms, struct store_o
 {
 	sqlite3_stmt *st;
 	int r = store_db_row(&s->db, &st,
-	                     "SELECT " COLUMNS FROM_LOG
-	                     "WHERE o.seq > ?1 AND +o.state IN (1, 2)"
+	                     "SELECT " COLUMNS FROM_LOG "WHERE o.seq > ?1 AND +o.state IN (1, 2)"
 	                     " AND (?2 = 0 OR o.not_before_ms <= ?2)"
 	                     " AND NOT EXISTS (SELECT 1 FROM dep WHERE dep.seq = o.seq)"
 	                     " ORDER BY o.seq LIMIT 1",
@@ -152,7 +152,7 @@ static int counter(struct store *s, const char *key, int64_t *v)
 
 int store_op_counts(struct store *s, struct store_op_counts *c)
 {
-	struct store_op_counts n = {0};
+	struct store_op_counts n = { 0 };
 	sqlite3_stmt *st;
 	int r = store_db_row(&s->db, &st,
 	                     "SELECT (SELECT count(*) FROM op WHERE state = 1),"
@@ -196,15 +196,17 @@ int store_log_need(struct store *s, int64_t seq, int64_t needs)
 	store_db_reset(&st);
 	r = store_db_run(&s->db, "INSERT OR IGNORE INTO dep VALUES (?1, ?2)", "ii", seq, needs);
 	if (r == 0 && parked)
-		r = store_log_park(s, seq, ERR_BLOCKED, "an earlier change that it needs has failed");
+		r = store_log_park(s, seq, ERR_BLOCKED,
+		                   "an earlier change that it needs has failed");
 	return r;
 }
 
 int store_log_need_mailbox(struct store *s, int64_t seq, int64_t mailbox)
 {
 	int64_t create = 0;
-	int r = store_db_int(&s->db, &create, "SELECT max(seq) FROM op WHERE mailbox = ?1 AND kind = 7",
-	                     "i", mailbox);
+	int r = store_db_int(&s->db, &create,
+	                     "SELECT max(seq) FROM op WHERE mailbox = ?1 AND kind = 7", "i",
+	                     mailbox);
 
 	return r < 0 ? r : store_log_need(s, seq, create);
 }
@@ -214,14 +216,15 @@ int store_log_insert(struct store *s, const struct store_op *op, int64_t old_par
 {
 	int64_t now = store_now_ms();
 	int64_t id;
-	int r = store_db_run(&s->db,
-	                     "INSERT INTO op (kind, state, mailbox, target, message, copy, spool,"
-	                     " add_words, del_words, name, old_parent, old_name, delete_mode,"
-	                     " created_ms, not_before_ms) VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
-	                     " ?9, ?10, ?11, ?12, ?13, ?14)",
-	                     "iiiiiisssisiii", INT(op->kind), op->mailbox, op->target, op->message,
-	                     op->copy, op->spool, op->add, op->del, op->name, old_parent, old_name,
-	                     INT(op->delete_mode), now, now + s->hold_ms);
+	int r = store_db_run(
+		&s->db,
+		"INSERT INTO op (kind, state, mailbox, target, message, copy, spool,"
+		" add_words, del_words, name, old_parent, old_name, delete_mode,"
+		" created_ms, not_before_ms) VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
+		" ?9, ?10, ?11, ?12, ?13, ?14)",
+		"iiiiiisssisiii", INT(op->kind), op->mailbox, op->target, op->message, op->copy,
+		op->spool, op->add, op->del, op->name, old_parent, old_name, INT(op->delete_mode),
+		now, now + s->hold_ms);
 
 	if (r < 0)
 		return r;
@@ -267,11 +270,12 @@ int store_log_cancel(struct store *s, int64_t seq)
 
 static int tell_subject(struct store *s, int64_t seq)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	int r = store_db_ids(&s->db, &ids,
-	                     "SELECT CASE WHEN message != 0 THEN message ELSE mailbox END FROM op"
-	                     " WHERE seq = ?1 UNION SELECT copy FROM op WHERE seq = ?1 AND copy != 0",
-	                     "i", seq);
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_db_ids(
+		&s->db, &ids,
+		"SELECT CASE WHEN message != 0 THEN message ELSE mailbox END FROM op"
+		" WHERE seq = ?1 UNION SELECT copy FROM op WHERE seq = ?1 AND copy != 0",
+		"i", seq);
 
 	for (size_t i = 0; r == 0 && i < ids.n; i++)
 		store_txn_note(s, STORE_CHANGE_ATTR, ids.v[i], 0, NULL);
@@ -282,8 +286,8 @@ int store_log_set_state(struct store *s, int64_t seq, enum store_op_state state,
                         const char *reason)
 {
 	int r = store_db_run(&s->db,
-	                     "UPDATE op SET state = ?2, err = ?3, error = ?4 WHERE seq = ?1", "iiis",
-	                     seq, INT(state), INT(err), reason);
+	                     "UPDATE op SET state = ?2, err = ?3, error = ?4 WHERE seq = ?1",
+	                     "iiis", seq, INT(state), INT(err), reason);
 
 	return r < 0 ? r : tell_subject(s, seq);
 }
@@ -300,7 +304,7 @@ int store_log_dependents(struct store *s, int64_t seq, struct store_ids *ids)
 
 int store_log_park(struct store *s, int64_t seq, int err, const char *reason)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	int r = store_log_set_state(s, seq, STORE_OP_PARKED, err, reason);
 
 	if (r == 0)
@@ -308,8 +312,8 @@ int store_log_park(struct store *s, int64_t seq, int err, const char *reason)
 	for (size_t i = 0; r == 0 && i < ids.n; i++) {
 		int64_t queued;
 
-		r = store_db_int(&s->db, &queued, "SELECT 1 FROM op WHERE seq = ?1 AND state != 3", "i",
-		                 ids.v[i]);
+		r = store_db_int(&s->db, &queued, "SELECT 1 FROM op WHERE seq = ?1 AND state != 3",
+		                 "i", ids.v[i]);
 		if (r == 1)
 			r = store_log_set_state(s, ids.v[i], STORE_OP_PARKED, ERR_BLOCKED, reason);
 	}

@@ -7,11 +7,11 @@
 
 #include "wordset.h"
 
-#define COLUMNS                                                                                    \
-	"id, wire_name, delimiter, attributes, selectable,"                                        \
-	" coalesce((SELECT kind = 10 FROM op WHERE op.mailbox = mailbox.id AND kind IN (10, 11)"     \
-	" ORDER BY seq DESC LIMIT 1), subscribed), read_only,"                                      \
-	" uidnotsticky, keywords_ok, uidvalidity, uidnext, highestmodseq, messages, unseen,"       \
+#define COLUMNS                                                                                  \
+	"id, wire_name, delimiter, attributes, selectable,"                                      \
+	" coalesce((SELECT kind = 10 FROM op WHERE op.mailbox = mailbox.id AND kind IN (10, 11)" \
+	" ORDER BY seq DESC LIMIT 1), subscribed), read_only,"                                   \
+	" uidnotsticky, keywords_ok, uidvalidity, uidnext, highestmodseq, messages, unseen,"     \
 	" permanent_flags, mailboxid, profile, missing_since_ms"
 
 static void read_mailbox(sqlite3_stmt *st, struct store_mailbox *m)
@@ -55,7 +55,7 @@ void store_mailbox_release(struct store_mailbox *m)
 	free(m->attributes);
 	free(m->permanent_flags);
 	free(m->mailboxid);
-	*m = (struct store_mailbox){0};
+	*m = (struct store_mailbox){ 0 };
 }
 
 struct entry {
@@ -179,11 +179,12 @@ int store_mailbox_set_profile(struct store *s, int64_t id, enum store_profile p)
 static int need_structure(struct store *s, int64_t seq, int64_t mailbox, int64_t parent,
                           const char *name)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	int r = store_db_ids(&s->db, &ids,
-	                     "SELECT seq FROM op WHERE seq < ?1 AND kind IN (7, 8, 9) AND"
-	                     " (mailbox = ?2 OR mailbox = ?3 OR (old_parent = ?3 AND old_name = ?4))",
-	                     "iiis", seq, mailbox, parent, name);
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_db_ids(
+		&s->db, &ids,
+		"SELECT seq FROM op WHERE seq < ?1 AND kind IN (7, 8, 9) AND"
+		" (mailbox = ?2 OR mailbox = ?3 OR (old_parent = ?3 AND old_name = ?4))",
+		"iiis", seq, mailbox, parent, name);
 
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		r = store_log_need(s, seq, ids.v[i]);
@@ -192,7 +193,7 @@ static int need_structure(struct store *s, int64_t seq, int64_t mailbox, int64_t
 
 int store_mailbox_add(struct store *s, int64_t parent, const char *name, int64_t *id)
 {
-	struct store_node n = {.kind = STORE_KIND_MAILBOX, .mode = 0700, .size_exact = true};
+	struct store_node n = { .kind = STORE_KIND_MAILBOX, .mode = 0700, .size_exact = true };
 	int r;
 
 	n.mtime_ns = n.ctime_ns = store_now_ns();
@@ -225,7 +226,7 @@ static int check_parent(struct store *s, int64_t parent)
 
 static int create_locked(struct store *s, int64_t parent, const char *name, int64_t *id)
 {
-	struct store_op op = {.kind = STORE_OP_CREATE, .target = 0, .name = (char *)name};
+	struct store_op op = { .kind = STORE_OP_CREATE, .target = 0, .name = (char *)name };
 	int64_t seq = 0;
 	int r = check_parent(s, parent);
 
@@ -260,13 +261,15 @@ static int cancel_create(struct store *s, int64_t id)
 {
 	int64_t seq = 0, others = 0;
 	int r = store_db_int(&s->db, &seq,
-	                     "SELECT seq FROM op WHERE mailbox = ?1 AND kind = 7 AND state != 2", "i", id);
+	                     "SELECT seq FROM op WHERE mailbox = ?1 AND kind = 7 AND state != 2",
+	                     "i", id);
 
 	if (r <= 0 || s->plain_log)
 		return r < 0 ? r : 0;
-	r = store_db_int(&s->db, &others,
-	                 "SELECT count(*) FROM op WHERE (mailbox = ?1 OR target = ?1) AND seq != ?2", "ii",
-	                 id, seq);
+	r = store_db_int(
+		&s->db, &others,
+		"SELECT count(*) FROM op WHERE (mailbox = ?1 OR target = ?1) AND seq != ?2", "ii",
+		id, seq);
 	if (r < 0 || others > 0)
 		return r < 0 ? r : 0;
 	r = store_log_cancel(s, seq);
@@ -280,18 +283,20 @@ static int cancel_create(struct store *s, int64_t id)
 /* All that happens in it, goes out of it or left its directory comes first (R135). */
 static int log_remove(struct store *s, const struct store_node *n, const char *wire_name)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	struct store_op op = {
-		.kind = STORE_OP_REMOVE, .mailbox = n->id, .name = (char *)wire_name};
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	struct store_op op = { .kind = STORE_OP_REMOVE,
+		               .mailbox = n->id,
+		               .name = (char *)wire_name };
 	int64_t seq = 0;
 	int r = store_log_insert(s, &op, n->parent, n->name, &seq);
 
 	if (r == 0)
-		r = store_db_ids(&s->db, &ids,
-		                 "SELECT seq FROM op WHERE seq < ?2 AND (mailbox = ?1 OR target = ?1 OR"
-		                 " old_parent = ?1 OR message IN (SELECT id FROM message"
-		                 " WHERE mailbox = ?1))",
-		                 "ii", n->id, seq);
+		r = store_db_ids(
+			&s->db, &ids,
+			"SELECT seq FROM op WHERE seq < ?2 AND (mailbox = ?1 OR target = ?1 OR"
+			" old_parent = ?1 OR message IN (SELECT id FROM message"
+			" WHERE mailbox = ?1))",
+			"ii", n->id, seq);
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		r = store_log_need(s, seq, ids.v[i]);
 	return r;
@@ -344,10 +349,11 @@ int store_mailbox_remove(struct store *s, int64_t id)
 static int rename_unborn(struct store *s, int64_t id, int64_t parent, const char *name)
 {
 	int64_t seq = 0;
-	int r = store_db_int(&s->db, &seq,
-	                     "SELECT seq FROM op WHERE mailbox = ?1 AND kind = 7 AND state = 1 AND NOT"
-	                     " EXISTS (SELECT 1 FROM op WHERE mailbox = ?1 AND kind IN (8, 9))",
-	                     "i", id);
+	int r = store_db_int(
+		&s->db, &seq,
+		"SELECT seq FROM op WHERE mailbox = ?1 AND kind = 7 AND state = 1 AND NOT"
+		" EXISTS (SELECT 1 FROM op WHERE mailbox = ?1 AND kind IN (8, 9))",
+		"i", id);
 
 	if (r <= 0 || s->plain_log)
 		return r < 0 ? r : 0;
@@ -419,10 +425,11 @@ static int is_subscribed(struct store *s, int64_t id)
 static int cancel_subscription(struct store *s, int64_t id)
 {
 	int64_t seq = 0;
-	int r = store_db_int(&s->db, &seq,
-	                     "SELECT seq FROM op WHERE mailbox = ?1 AND kind IN (10, 11) AND state = 1"
-	                     " ORDER BY seq DESC LIMIT 1",
-	                     "i", id);
+	int r = store_db_int(
+		&s->db, &seq,
+		"SELECT seq FROM op WHERE mailbox = ?1 AND kind IN (10, 11) AND state = 1"
+		" ORDER BY seq DESC LIMIT 1",
+		"i", id);
 
 	return r == 1 && !s->plain_log ? store_log_cancel(s, seq) : r;
 }
@@ -446,8 +453,8 @@ static int subscribe_locked(struct store *s, int64_t id, bool on)
 	if ((r == 1) == on)
 		return 0;
 	r = store_db_int(&s->db, &op.depends_on,
-	                 "SELECT max(seq) FROM op WHERE mailbox = ?1 AND kind IN (7, 9, 10, 11)", "i",
-	                 id);
+	                 "SELECT max(seq) FROM op WHERE mailbox = ?1 AND kind IN (7, 9, 10, 11)",
+	                 "i", id);
 	return r < 0 ? r : store_log_insert(s, &op, 0, NULL, NULL);
 }
 

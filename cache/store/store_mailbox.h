@@ -4,7 +4,8 @@
 
 #include "store.h"
 
-enum store_profile {       /* numbered on disk, never renumbered */
+/* Numbered on disk, never renumbered */
+enum store_profile {
 	STORE_PROFILE_DEFAULT = 0,
 	STORE_PROFILE_FULL = 1,
 	STORE_PROFILE_HEADERS = 2,
@@ -15,17 +16,17 @@ enum store_profile {       /* numbered on disk, never renumbered */
 
 /* A mailbox by identity: it keeps its id through renames.  Numbers are as last learned. */
 struct store_mailbox {
-	int64_t id;           /* node id */
-	char *wire_name;      /* bytes the server knows it by; NULL: not created there yet */
-	char delimiter;       /* 0: none */
-	char *attributes;     /* wordset: "\HasChildren \Noselect \Trash" */
+	int64_t id;       /* node id */
+	char *wire_name;  /* bytes the server knows it by; NULL: not created there yet */
+	char delimiter;   /* 0: none */
+	char *attributes; /* wordset: "\HasChildren \Noselect \Trash" */
 	bool selectable, subscribed, read_only, uidnotsticky, keywords_ok;
-	uint32_t uidvalidity; /* 0: never selected */
-	uint32_t uidnext;     /* 0: unknown.  Of the last complete pass */
+	uint32_t uidvalidity;   /* 0: never selected */
+	uint32_t uidnext;       /* 0: unknown.  Of the last complete pass */
 	uint64_t highestmodseq; /* 0: none.  Of the last complete pass (RFC 7162 6) */
 	uint32_t messages, unseen;
 	char *permanent_flags;
-	char *mailboxid;      /* RFC 8474; NULL */
+	char *mailboxid; /* RFC 8474; NULL */
 	enum store_profile profile;
 	int64_t missing_since_ms; /* 0: listed.  Else since when LIST does not name it */
 };

@@ -9,7 +9,8 @@ char *store_message_view_flags(struct store *s, int64_t id, int64_t before_seq)
 {
 	char *flags = NULL;
 	sqlite3_stmt *st;
-	int r = store_db_text(&s->db, &flags, "SELECT server_flags FROM message WHERE id = ?1", "i", id);
+	int r = store_db_text(&s->db, &flags, "SELECT server_flags FROM message WHERE id = ?1", "i",
+	                      id);
 
 	if (r <= 0)
 		return NULL;
@@ -19,8 +20,8 @@ char *store_message_view_flags(struct store *s, int64_t id, int64_t before_seq)
 	                 "ii", id, before_seq);
 	for (; r == 1; r = store_db_next(&s->db, &st)) {
 		_cleanup_free_ char *old = flags;
-		_cleanup_free_ char *more =
-			wordset_union(old, (const char *)sqlite3_column_text(st, 0));
+		_cleanup_free_ char *more = wordset_union(old,
+		                                          (const char *)sqlite3_column_text(st, 0));
 
 		flags = wordset_minus(more, (const char *)sqlite3_column_text(st, 1));
 	}
@@ -47,14 +48,15 @@ static int pending(struct store *s, int64_t id, struct store_message *m)
 
 int store_message_get(struct store *s, int64_t id, struct store_message *out)
 {
-	struct store_message m = {.id = id};
+	struct store_message m = { .id = id };
 	sqlite3_stmt *st;
-	int r = store_db_row(&s->db, &st,
-	                     "SELECT m.mailbox, m.uid, x.uidvalidity, m.modseq, m.date, m.zone,"
-	                     " m.server_size, m.body, m.message_id, m.emailid, m.threadid,"
-	                     " m.server_flags FROM message m LEFT JOIN mailbox x ON x.id = m.mailbox"
-	                     " WHERE m.id = ?1",
-	                     "i", id);
+	int r = store_db_row(
+		&s->db, &st,
+		"SELECT m.mailbox, m.uid, x.uidvalidity, m.modseq, m.date, m.zone,"
+		" m.server_size, m.body, m.message_id, m.emailid, m.threadid,"
+		" m.server_flags FROM message m LEFT JOIN mailbox x ON x.id = m.mailbox"
+		" WHERE m.id = ?1",
+		"i", id);
 
 	if (r <= 0)
 		return r < 0 ? r : ERR_NOTFOUND;
@@ -90,13 +92,13 @@ void store_message_release(struct store_message *m)
 	free(m->server_flags);
 	free(m->flags);
 	free(m->error);
-	*m = (struct store_message){0};
+	*m = (struct store_message){ 0 };
 }
 
 int store_message_by_uid(struct store *s, int64_t mailbox, uint32_t uid, int64_t *id)
 {
-	int r = store_db_int(&s->db, id, "SELECT id FROM message WHERE mailbox = ?1 AND uid = ?2", "ii",
-	                     mailbox, INT(uid));
+	int r = store_db_int(&s->db, id, "SELECT id FROM message WHERE mailbox = ?1 AND uid = ?2",
+	                     "ii", mailbox, INT(uid));
 
 	return r == 1 ? 0 : r == 0 ? ERR_NOTFOUND : r;
 }
@@ -114,11 +116,12 @@ int store_message_forget(struct store *s, int64_t id)
 
 int store_message_place(struct store *s, int64_t id, int64_t *parent)
 {
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	int64_t seq = 0, place = 0;
-	int r = store_db_int(&s->db, &place,
-	                     "SELECT CASE WHEN hidden THEN 0 ELSE mailbox END FROM message WHERE id = ?1",
-	                     "i", id);
+	int r = store_db_int(
+		&s->db, &place,
+		"SELECT CASE WHEN hidden THEN 0 ELSE mailbox END FROM message WHERE id = ?1", "i",
+		id);
 
 	if (r < 0)
 		return r;
@@ -140,17 +143,19 @@ int store_message_place(struct store *s, int64_t id, int64_t *parent)
 /* A pull saw it before the answer did: that row's facts come here, its node goes. */
 static int take_over(struct store *s, int64_t id, int64_t pulled)
 {
-	int r = store_db_run(&s->db,
-	                     "UPDATE message SET (modseq, server_flags, server_size, date, zone,"
-	                     " emailid, threadid) = (SELECT modseq, server_flags, server_size, date,"
-	                     " zone, coalesce(emailid, message.emailid),"
-	                     " coalesce(threadid, message.threadid) FROM message p WHERE p.id = ?2)"
-	                     " WHERE id = ?1",
-	                     "ii", id, pulled);
+	int r = store_db_run(
+		&s->db,
+		"UPDATE message SET (modseq, server_flags, server_size, date, zone,"
+		" emailid, threadid) = (SELECT modseq, server_flags, server_size, date,"
+		" zone, coalesce(emailid, message.emailid),"
+		" coalesce(threadid, message.threadid) FROM message p WHERE p.id = ?2)"
+		" WHERE id = ?1",
+		"ii", id, pulled);
 
 	/* What the user did to the other one meanwhile is meant for this message. */
 	if (r == 0)
-		r = store_db_run(&s->db, "UPDATE op SET message = ?1 WHERE message = ?2", "ii", id, pulled);
+		r = store_db_run(&s->db, "UPDATE op SET message = ?1 WHERE message = ?2", "ii", id,
+		                 pulled);
 	if (r == 0 && !store_body_have(s, id)) {
 		r = store_pack_share(s, pulled, id);
 		if (r == 0)
@@ -173,8 +178,8 @@ int store_message_settle(struct store *s, int64_t id, int64_t mailbox, uint32_t 
 		return r;
 	if (uid != 0 && uidvalidity != 0 && known == 0) {
 		known = uidvalidity;
-		r = store_db_run(&s->db, "UPDATE mailbox SET uidvalidity = ?2 WHERE id = ?1", "ii", mailbox,
-		                 known);
+		r = store_db_run(&s->db, "UPDATE mailbox SET uidvalidity = ?2 WHERE id = ?1", "ii",
+		                 mailbox, known);
 	}
 	if (r >= 0 && (uidvalidity == 0 || known != (int64_t)uidvalidity))
 		uid = 0;

@@ -8,19 +8,19 @@
  * wire: `\Flagged \Seen $Work`. */
 struct store_message {
 	int64_t id;
-	int64_t mailbox;       /* where the server has it; 0: nowhere yet */
-	uint32_t uidvalidity;  /* of `uid`; 0: unknown */
-	uint32_t uid;          /* 0: none yet */
-	uint64_t modseq;       /* 0: unknown */
-	int64_t date;          /* INTERNALDATE, seconds */
+	int64_t mailbox;      /* where the server has it; 0: nowhere yet */
+	uint32_t uidvalidity; /* of `uid`; 0: unknown */
+	uint32_t uid;         /* 0: none yet */
+	uint64_t modseq;      /* 0: unknown */
+	int64_t date;         /* INTERNALDATE, seconds */
 	int date_zone_min;
-	uint64_t server_size;  /* RFC822.SIZE; 0: unknown */
+	uint64_t server_size; /* RFC822.SIZE; 0: unknown */
 	bool body_here;
 	char *message_id, *emailid, *threadid; /* NULL: unknown */
-	char *server_flags;    /* as last known */
-	char *flags;           /* with the pending changes on top */
-	int pending;           /* actions on it */
-	char *error;           /* why the last one failed; NULL */
+	char *server_flags;                    /* as last known */
+	char *flags;                           /* with the pending changes on top */
+	int pending;                           /* actions on it */
+	char *error;                           /* why the last one failed; NULL */
 };
 
 /* ERR_NOTFOUND.  Release with store_message_release(). */
@@ -36,10 +36,11 @@ int store_message_by_uid(struct store *s, int64_t mailbox, uint32_t uid, int64_t
  * was logged, 0 when nothing was to do.  ERR_PERM: keywords the mailbox cannot keep. */
 int store_message_flag(struct store *s, int64_t id, const char *add, const char *del);
 
-enum store_delete {         /* numbered on disk, never renumbered */
-	STORE_DELETE_TRASH = 1,   /* move to \Trash; where there is none, or in it: expunge */
+/* Numbered on disk, never renumbered */
+enum store_delete {
+	STORE_DELETE_TRASH = 1, /* move to \Trash; where there is none, or in it: expunge */
 	STORE_DELETE_EXPUNGE = 2,
-	STORE_DELETE_FLAG = 3,    /* \Deleted only; the file goes from the tree */
+	STORE_DELETE_FLAG = 3, /* \Deleted only; the file goes from the tree */
 };
 
 /* Takes it out of its directory (TRASH: into the trash mailbox's) and logs that.  One that
@@ -51,7 +52,8 @@ int store_message_move(struct store *s, int64_t id, int64_t mailbox, const char 
                        enum store_delete replaced_mode);
 
 /* A second message with the same content there; *copy is its node. */
-int store_message_copy(struct store *s, int64_t id, int64_t mailbox, const char *name, int64_t *copy);
+int store_message_copy(struct store *s, int64_t id, int64_t mailbox, const char *name,
+                       int64_t *copy);
 
 /* A complete local file in a mailbox directory becomes a message to be uploaded: node and
  * name stay, mtime becomes its INTERNALDATE, `flags` go along.  Its spool is synced to disk

@@ -8,8 +8,8 @@
 /* ---- scratch names ---- */
 
 static const char *const scratch[] = {
-	".*.sw?", "4913", "*~", ".#*", "#*#", "*.tmp", ".goutputstream-*", ".~lock.*#", "._*",
-	".DS_Store", ".nfs*", ".Trash*",
+	".*.sw?",           "4913",      "*~",  ".#*",       "#*#",   "*.tmp",
+	".goutputstream-*", ".~lock.*#", "._*", ".DS_Store", ".nfs*", ".Trash*",
 };
 
 static bool is_word(const char *p, size_t n)
@@ -47,7 +47,7 @@ bool store_name_is_scratch(const char *name)
 /* Length of the valid UTF-8 character at p, 0 when there is none. */
 static size_t utf8_char(const unsigned char *p, size_t left)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
 	uint32_t c = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
 

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COLUMNS                                                                                    \
-	"id, parent, kind, mode, size, size_exact, mtime_ns, ctime_ns, subdirs, spool, name"
+#define COLUMNS "id, parent, kind, mode, size, size_exact, mtime_ns, ctime_ns, subdirs, spool, name"
 #define PATH_MAX_BYTES 65536
 
 static bool is_dir(enum store_kind kind)
@@ -226,7 +225,8 @@ int store_node_free_name(struct store *s, int64_t parent, const char *name, int6
 		room = STORE_NAME_MAX - strlen(tail);
 		while (stem > room && ((unsigned char)name[room] & 0xc0) == 0x80)
 			room--;
-		snprintf(out, STORE_NAME_MAX + 1, "%.*s%s", (int)(stem < room ? stem : room), name, tail);
+		snprintf(out, STORE_NAME_MAX + 1, "%.*s%s", (int)(stem < room ? stem : room), name,
+		         tail);
 		r = store_node_lookup(s, parent, out, &n);
 		if (r == ERR_NOTFOUND || (r == 0 && n.id == self))
 			return 0;
@@ -265,8 +265,9 @@ int store_node_delete(struct store *s, int64_t id)
 int store_node_touch(struct store *s, int64_t id)
 {
 	store_txn_note(s, STORE_CHANGE_ATTR, id, 0, NULL);
-	return store_db_run(&s->db, "UPDATE node SET ctime_ns = max(?2, ctime_ns + 1) WHERE id = ?1",
-	                    "ii", id, store_now_ns());
+	return store_db_run(&s->db,
+	                    "UPDATE node SET ctime_ns = max(?2, ctime_ns + 1) WHERE id = ?1", "ii",
+	                    id, store_now_ns());
 }
 
 static int has_children(struct store *s, int64_t id)
@@ -319,15 +320,17 @@ static int create(struct store *s, int64_t parent, const char *name, struct stor
 int store_node_create(struct store *s, int64_t parent, const char *name, enum store_kind kind,
                       uint32_t mode, const char *target, struct store_node *out)
 {
-	struct store_node n = {.parent = parent, .kind = kind, .mode = mode & 07777};
+	struct store_node n = { .parent = parent, .kind = kind, .mode = mode & 07777 };
 	int r;
 
-	if (!store_name_valid(name) || kind < STORE_KIND_FILE || (kind == STORE_KIND_SYMLINK && !target))
+	if (!store_name_valid(name) || kind < STORE_KIND_FILE ||
+	    (kind == STORE_KIND_SYMLINK && !target))
 		return ERR_INVAL;
 	r = store_txn_begin(s);
 	if (r < 0)
 		return r;
-	r = store_txn_end(s, create(s, parent, name, &n, kind == STORE_KIND_SYMLINK ? target : NULL));
+	r = store_txn_end(s,
+	                  create(s, parent, name, &n, kind == STORE_KIND_SYMLINK ? target : NULL));
 	if (r < 0)
 		return r;
 	snprintf(n.name, sizeof(n.name), "%s", name);
@@ -348,7 +351,8 @@ static int set_locked(struct store *s, int64_t id, unsigned int mask, const stru
 		n.size = from->size;
 	if (mask & STORE_SET_MTIME)
 		n.mtime_ns = from->mtime_ns;
-	r = store_db_run(&s->db, "UPDATE node SET mode = ?2, size = ?3, mtime_ns = ?4 WHERE id = ?1",
+	r = store_db_run(&s->db,
+	                 "UPDATE node SET mode = ?2, size = ?3, mtime_ns = ?4 WHERE id = ?1",
 	                 "iiii", id, INT(n.mode), n.size, n.mtime_ns);
 	if (r == 0)
 		r = store_node_touch(s, id);
@@ -431,5 +435,6 @@ int store_node_rename(struct store *s, int64_t id, int64_t parent, const char *n
 	if (!store_name_valid(name))
 		return ERR_INVAL;
 	r = store_txn_begin(s);
-	return r < 0 ? r : store_txn_end(s, rename_locked(s, id, parent, name, replace, delete_mode));
+	return r < 0 ? r
+	             : store_txn_end(s, rename_locked(s, id, parent, name, replace, delete_mode));
 }

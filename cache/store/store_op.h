@@ -19,7 +19,8 @@
  *         lost connection its outcome is unknown until looked up.
  * PARKED  failed, or depends on one that failed; waits for the user, the rest goes on.
  */
-enum store_op_kind { /* numbered on disk, never renumbered; unknown kinds refuse the store */
+/* Numbered on disk, never renumbered; unknown kinds refuse the store */
+enum store_op_kind {
 	STORE_OP_APPEND = 1,
 	STORE_OP_REPLACE = 2,
 	STORE_OP_COPY = 3,
@@ -33,7 +34,8 @@ enum store_op_kind { /* numbered on disk, never renumbered; unknown kinds refuse
 	STORE_OP_UNSUBSCRIBE = 11,
 };
 
-enum store_op_state { /* numbered on disk */
+/* Numbered on disk */
+enum store_op_state {
 	STORE_OP_QUEUED = 1,
 	STORE_OP_SENT = 2,
 	STORE_OP_PARKED = 3,
@@ -43,22 +45,22 @@ struct store_op {
 	int64_t seq;
 	enum store_op_kind kind;
 	enum store_op_state state;
-	int64_t mailbox;      /* identity, not name: where it happens (source) */
-	int64_t target;       /* COPY, MOVE, DELETE to trash: the other mailbox; CREATE, RENAME:
+	int64_t mailbox;    /* identity, not name: where it happens (source) */
+	int64_t target;     /* COPY, MOVE, DELETE to trash: the other mailbox; CREATE, RENAME:
 	                         the new parent, 0: top level */
-	int64_t message;      /* node of the message, also one without a UID; 0: none */
-	int64_t copy;         /* COPY: the new message's node */
-	int64_t spool;        /* APPEND, REPLACE: the frozen content */
-	int64_t depends_on;   /* the last action that must be done first; 0: none is left */
+	int64_t message;    /* node of the message, also one without a UID; 0: none */
+	int64_t copy;       /* COPY: the new message's node */
+	int64_t spool;      /* APPEND, REPLACE: the frozen content */
+	int64_t depends_on; /* the last action that must be done first; 0: none is left */
 	uint32_t uid, uidvalidity; /* the message's when known; read at the time of asking */
-	char *add, *del;      /* FLAGS: delta; APPEND: `add` are the flags */
-	char *name;           /* CREATE, RENAME: file name (store_name_unescape()) of the last
+	char *add, *del;           /* FLAGS: delta; APPEND: `add` are the flags */
+	char *name;                /* CREATE, RENAME: file name (store_name_unescape()) of the last
 	                         component; REMOVE: the wire name it has */
-	int delete_mode;      /* DELETE: enum store_delete */
-	int step;             /* how far an action of several commands has come */
-	char *evidence;       /* the sync layer's own record, NULL */
-	int err;              /* PARKED: enum err */
-	char *error;          /* the reason, for a person */
+	int delete_mode;           /* DELETE: enum store_delete */
+	int step;                  /* how far an action of several commands has come */
+	char *evidence;            /* the sync layer's own record, NULL */
+	int err;                   /* PARKED: enum err */
+	char *error;               /* the reason, for a person */
 	int64_t created_ms, not_before_ms; /* wall clock */
 	int tries;
 };
@@ -84,13 +86,14 @@ int store_op_counts(struct store *s, struct store_op_counts *c);
 int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence);
 
 /* Certainly not executed: QUEUED again, to be tried not before `not_before_ms`. */
-int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int err, const char *reason);
+int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int err,
+                     const char *reason);
 
 /* Proven executed: applies its effect to the server's columns and removes the row. */
 struct store_op_done {
 	uint32_t uidvalidity, uid; /* APPEND, REPLACE, COPY, MOVE, DELETE to trash: what the target
 	                              gave; 0: unknown */
-	const char *wire_name;     /* CREATE, RENAME: the name on the wire; NULL: as op.name, ASCII */
+	const char *wire_name; /* CREATE, RENAME: the name on the wire; NULL: as op.name, ASCII */
 };
 int store_op_done(struct store *s, int64_t seq, const struct store_op_done *result);
 
@@ -98,8 +101,8 @@ int store_op_done(struct store *s, int64_t seq, const struct store_op_done *resu
 int store_op_park(struct store *s, int64_t seq, int err, const char *reason);
 
 /* The user's choices for a parked action. */
-int store_op_retry(struct store *s, int64_t seq);                    /* and what it blocks */
-int store_op_drop(struct store *s, int64_t seq);                     /* takes the change back; an upload's
+int store_op_retry(struct store *s, int64_t seq); /* and what it blocks */
+int store_op_drop(struct store *s, int64_t seq);  /* takes the change back; an upload's
                                                                         bytes go to lost+found */
 int store_op_retarget(struct store *s, int64_t seq, int64_t mailbox); /* another mailbox */
 

@@ -23,7 +23,8 @@ int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence)
 	return r < 0 || s->depth > 0 ? r : store_flush(s);
 }
 
-int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int err, const char *reason)
+int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int err,
+                     const char *reason)
 {
 	int r = store_txn_begin(s);
 
@@ -96,8 +97,9 @@ static int done_delete(struct store *s, const struct store_op *op, const struct 
 	if (r <= 0)
 		return r;
 	flags = wordset_union(old, "\\Deleted");
-	return store_db_run(&s->db, "UPDATE message SET server_flags = ?2, hidden = 1 WHERE id = ?1",
-	                    "is", op->message, flags);
+	return store_db_run(&s->db,
+	                    "UPDATE message SET server_flags = ?2, hidden = 1 WHERE id = ?1", "is",
+	                    op->message, flags);
 }
 
 /* What the sync layer said it asked for, else put together here (plain ASCII names). */
@@ -120,8 +122,8 @@ static int wire_of(struct store *s, const struct store_op *op, const struct stor
 	r = store_db_text(&s->db, &parent, "SELECT wire_name FROM mailbox WHERE id = ?1", "i",
 	                  op->target);
 	if (r >= 0)
-		r = store_db_int(&s->db, &delimiter, "SELECT delimiter FROM mailbox WHERE id = ?1", "i",
-		                 op->target);
+		r = store_db_int(&s->db, &delimiter, "SELECT delimiter FROM mailbox WHERE id = ?1",
+		                 "i", op->target);
 	if (r < 0)
 		return r;
 	*out = mem_printf("%s%c%s", parent ? parent : "", delimiter ? (char)delimiter : '/', leaf);
@@ -139,7 +141,8 @@ static int done_create(struct store *s, const struct store_op *op, const struct 
 	free(mem_steal(wire));
 	r = wire_of(s, op, res, &wire);
 	return r < 0 ? r
-	             : store_db_run(&s->db, "UPDATE OR REPLACE mailbox SET wire_name = ?2 WHERE id = ?1",
+	             : store_db_run(&s->db,
+	                            "UPDATE OR REPLACE mailbox SET wire_name = ?2 WHERE id = ?1",
 	                            "is", op->mailbox, wire);
 }
 
@@ -153,8 +156,8 @@ static int done_rename(struct store *s, const struct store_op *op, const struct 
 		r = store_db_text(&s->db, &old, "SELECT wire_name FROM mailbox WHERE id = ?1", "i",
 		                  op->mailbox);
 	if (r >= 0)
-		r = store_db_int(&s->db, &delimiter, "SELECT delimiter FROM mailbox WHERE id = ?1", "i",
-		                 op->mailbox);
+		r = store_db_int(&s->db, &delimiter, "SELECT delimiter FROM mailbox WHERE id = ?1",
+		                 "i", op->mailbox);
 	if (r >= 0)
 		r = store_db_run(&s->db, "UPDATE mailbox SET wire_name = ?2 WHERE id = ?1", "is",
 		                 op->mailbox, wire);
@@ -169,8 +172,9 @@ static int done_rename(struct store *s, const struct store_op *op, const struct 
 /* The mailbox and all that is known of its messages. */
 int store_mailbox_forget(struct store *s, int64_t mailbox)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	int r = store_db_ids(&s->db, &ids, "SELECT id FROM message WHERE mailbox = ?1", "i", mailbox);
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_db_ids(&s->db, &ids, "SELECT id FROM message WHERE mailbox = ?1", "i",
+	                     mailbox);
 
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		r = store_message_forget(s, ids.v[i]);
@@ -191,8 +195,8 @@ static int done_subscription(struct store *s, const struct store_op *op,
                              const struct store_op_done *res)
 {
 	(void)res;
-	return store_db_run(&s->db, "UPDATE mailbox SET subscribed = ?2 WHERE id = ?1", "ii", op->mailbox,
-	                    INT(op->kind == STORE_OP_SUBSCRIBE));
+	return store_db_run(&s->db, "UPDATE mailbox SET subscribed = ?2 WHERE id = ?1", "ii",
+	                    op->mailbox, INT(op->kind == STORE_OP_SUBSCRIBE));
 }
 
 typedef int (*done_fn)(struct store *s, const struct store_op *op, const struct store_op_done *res);
@@ -214,7 +218,7 @@ static const done_fn done[] = {
 int store_log_finish(struct store *s, int64_t seq, const struct store_op_done *result)
 {
 	static const struct store_op_done nothing;
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	int r = store_log_get(s, seq, &op);
 
 	if (r < 0)
@@ -252,8 +256,8 @@ static int unblock(struct store *s, int64_t seq)
 {
 	int64_t blocked, bad;
 	int r = store_db_int(&s->db, &blocked,
-	                     "SELECT 1 FROM op WHERE seq = ?1 AND state = 3 AND err = ?2", "ii", seq,
-	                     INT(ERR_BLOCKED));
+	                     "SELECT 1 FROM op WHERE seq = ?1 AND state = 3 AND err = ?2", "ii",
+	                     seq, INT(ERR_BLOCKED));
 
 	if (r <= 0)
 		return r;
@@ -275,9 +279,10 @@ static int unblock_all(struct store *s, const struct store_ids *ids)
 
 static int retry_locked(struct store *s, int64_t seq)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	int64_t parked;
-	int r = store_db_int(&s->db, &parked, "SELECT 1 FROM op WHERE seq = ?1 AND state = 3", "i", seq);
+	int r = store_db_int(&s->db, &parked, "SELECT 1 FROM op WHERE seq = ?1 AND state = 3", "i",
+	                     seq);
 
 	if (r <= 0)
 		return r < 0 ? r : ERR_NOTFOUND;
@@ -318,14 +323,14 @@ static int restore_view(struct store *s, int64_t message)
 /* All actions on a message that will never be, and the message. */
 static int drop_message(struct store *s, int64_t message)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	_cleanup_ids_ struct store_ids copies = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	_cleanup_ids_ struct store_ids copies = { 0 };
 	int r = store_db_ids(&s->db, &copies,
 	                     "SELECT copy FROM op WHERE message = ?1 AND copy != 0", "i", message);
 
 	if (r == 0)
-		r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 OR copy = ?1", "i",
-		                 message);
+		r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 OR copy = ?1",
+		                 "i", message);
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		r = store_log_cancel(s, ids.v[i]);
 	for (size_t i = 0; r >= 0 && i < copies.n; i++)
@@ -352,11 +357,12 @@ static int drop_replace(struct store *s, const struct store_op *op)
 	if (r == 0)
 		r = store_spool_rescue(s, op->spool, n.name);
 	if (r == 0)
-		r = store_db_run(&s->db,
-		                 "UPDATE node SET spool = 0, size_exact = 0, size = coalesce((SELECT"
-		                 " server_size FROM message m WHERE m.id = node.id), size)"
-		                 " WHERE id = ?1 AND spool = ?2",
-		                 "ii", op->message, op->spool);
+		r = store_db_run(
+			&s->db,
+			"UPDATE node SET spool = 0, size_exact = 0, size = coalesce((SELECT"
+			" server_size FROM message m WHERE m.id = node.id), size)"
+			" WHERE id = ?1 AND spool = ?2",
+			"ii", op->message, op->spool);
 	if (r == 0)
 		r = store_log_cancel(s, op->seq);
 	if (r == 0)
@@ -366,10 +372,11 @@ static int drop_replace(struct store *s, const struct store_op *op)
 
 static int drop_create(struct store *s, const struct store_op *op)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	int64_t used;
-	int r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE (mailbox = ?1 OR target = ?1)"
-	                                   " AND seq != ?2",
+	int r = store_db_ids(&s->db, &ids,
+	                     "SELECT seq FROM op WHERE (mailbox = ?1 OR target = ?1)"
+	                     " AND seq != ?2",
 	                     "ii", op->mailbox, op->seq);
 
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
@@ -380,7 +387,8 @@ static int drop_create(struct store *s, const struct store_op *op)
 	if (r >= 0)
 		r = store_db_int(&s->db, &used, "SELECT 1 FROM node WHERE parent = ?1 LIMIT 1", "i",
 		                 op->mailbox);
-	return r < 0 || r == 1 || ids.n > 0 ? (r < 0 ? r : 0) : store_mailbox_forget(s, op->mailbox);
+	return r < 0 || r == 1 || ids.n > 0 ? (r < 0 ? r : 0)
+	                                    : store_mailbox_forget(s, op->mailbox);
 }
 
 /* A removed or renamed mailbox goes back to where it was. */
@@ -388,15 +396,16 @@ static int drop_placement(struct store *s, const struct store_op *op)
 {
 	_cleanup_free_ char *name = NULL;
 	int64_t parent = 0;
-	int r = store_db_int(&s->db, &parent, "SELECT old_parent FROM op WHERE seq = ?1", "i", op->seq);
+	int r = store_db_int(&s->db, &parent, "SELECT old_parent FROM op WHERE seq = ?1", "i",
+	                     op->seq);
 
 	if (r == 1)
-		r = store_db_text(&s->db, &name, "SELECT old_name FROM op WHERE seq = ?1", "i", op->seq);
+		r = store_db_text(&s->db, &name, "SELECT old_name FROM op WHERE seq = ?1", "i",
+		                  op->seq);
 	if (r < 0)
 		return r;
 	r = store_log_cancel(s, op->seq);
-	return r < 0 || !parent || !name ? r
-	                                 : store_node_place_free(s, op->mailbox, parent, name);
+	return r < 0 || !parent || !name ? r : store_node_place_free(s, op->mailbox, parent, name);
 }
 
 static int drop_on_message(struct store *s, const struct store_op *op)
@@ -422,23 +431,18 @@ static int drop_plain(struct store *s, const struct store_op *op)
 typedef int (*drop_fn)(struct store *s, const struct store_op *op);
 
 static const drop_fn drops[] = {
-	[STORE_OP_APPEND] = drop_upload,
-	[STORE_OP_REPLACE] = drop_replace,
-	[STORE_OP_COPY] = drop_copy,
-	[STORE_OP_MOVE] = drop_on_message,
-	[STORE_OP_DELETE] = drop_on_message,
-	[STORE_OP_FLAGS] = drop_on_message,
-	[STORE_OP_CREATE] = drop_create,
-	[STORE_OP_REMOVE] = drop_placement,
-	[STORE_OP_RENAME] = drop_placement,
-	[STORE_OP_SUBSCRIBE] = drop_plain,
+	[STORE_OP_APPEND] = drop_upload,     [STORE_OP_REPLACE] = drop_replace,
+	[STORE_OP_COPY] = drop_copy,         [STORE_OP_MOVE] = drop_on_message,
+	[STORE_OP_DELETE] = drop_on_message, [STORE_OP_FLAGS] = drop_on_message,
+	[STORE_OP_CREATE] = drop_create,     [STORE_OP_REMOVE] = drop_placement,
+	[STORE_OP_RENAME] = drop_placement,  [STORE_OP_SUBSCRIBE] = drop_plain,
 	[STORE_OP_UNSUBSCRIBE] = drop_plain,
 };
 
 static int drop_locked(struct store *s, int64_t seq)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	struct store_op op = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	struct store_op op = { 0 };
 	int r = store_log_get(s, seq, &op);
 
 	if (r == 0 && op.state == STORE_OP_SENT)
@@ -462,7 +466,7 @@ int store_op_drop(struct store *s, int64_t seq)
 
 static int retarget_locked(struct store *s, int64_t seq, int64_t mailbox)
 {
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	struct store_node n, dir;
 	int64_t subject;
 	int r = store_log_get(s, seq, &op);
@@ -478,8 +482,10 @@ static int retarget_locked(struct store *s, int64_t seq, int64_t mailbox)
 	if (r == 0)
 		r = store_node_get(s, subject, &n);
 	if (r == 0)
-		r = upload ? store_db_run(&s->db, "UPDATE op SET mailbox = ?2 WHERE seq = ?1", "ii", seq, mailbox)
-		           : store_db_run(&s->db, "UPDATE op SET target = ?2 WHERE seq = ?1", "ii", seq, mailbox);
+		r = upload ? store_db_run(&s->db, "UPDATE op SET mailbox = ?2 WHERE seq = ?1", "ii",
+		                          seq, mailbox)
+		           : store_db_run(&s->db, "UPDATE op SET target = ?2 WHERE seq = ?1", "ii",
+		                          seq, mailbox);
 	if (r == 0)
 		r = store_log_need_mailbox(s, seq, mailbox);
 	if (r == 0)
@@ -496,7 +502,8 @@ int store_op_retarget(struct store *s, int64_t seq, int64_t mailbox)
 		return r;
 	r = retarget_locked(s, seq, mailbox);
 	if (r == 0)
-		r = store_db_int(&s->db, &parked, "SELECT 1 FROM op WHERE seq = ?1 AND state = 3", "i", seq);
+		r = store_db_int(&s->db, &parked, "SELECT 1 FROM op WHERE seq = ?1 AND state = 3",
+		                 "i", seq);
 	if (r == 1)
 		r = retry_locked(s, seq);
 	return store_txn_end(s, r);

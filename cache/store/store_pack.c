@@ -33,27 +33,26 @@ struct store_pack_map {
 	int64_t reserved, size;
 };
 
-static const char schema[] =
-	"CREATE TABLE IF NOT EXISTS identity (state INTEGER NOT NULL) STRICT;"
-	"CREATE TABLE IF NOT EXISTS pack ("
-	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	"  used INTEGER NOT NULL DEFAULT 0,"
-	"  reserved INTEGER NOT NULL"
-	") STRICT;"
-	"CREATE TABLE IF NOT EXISTS body ("
-	"  message INTEGER PRIMARY KEY,"
-	"  pack INTEGER NOT NULL,"
-	"  off INTEGER NOT NULL,"
-	"  len INTEGER NOT NULL"
-	") STRICT;"
-	"CREATE INDEX IF NOT EXISTS body_place ON body (pack, off);"
-	"CREATE TABLE IF NOT EXISTS dropped ("
-	"  pack INTEGER NOT NULL,"
-	"  off INTEGER NOT NULL,"
-	"  len INTEGER NOT NULL,"
-	"  at_ms INTEGER NOT NULL,"
-	"  PRIMARY KEY (pack, off)"
-	") STRICT, WITHOUT ROWID;";
+static const char schema[] = "CREATE TABLE IF NOT EXISTS identity (state INTEGER NOT NULL) STRICT;"
+			     "CREATE TABLE IF NOT EXISTS pack ("
+			     "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+			     "  used INTEGER NOT NULL DEFAULT 0,"
+			     "  reserved INTEGER NOT NULL"
+			     ") STRICT;"
+			     "CREATE TABLE IF NOT EXISTS body ("
+			     "  message INTEGER PRIMARY KEY,"
+			     "  pack INTEGER NOT NULL,"
+			     "  off INTEGER NOT NULL,"
+			     "  len INTEGER NOT NULL"
+			     ") STRICT;"
+			     "CREATE INDEX IF NOT EXISTS body_place ON body (pack, off);"
+			     "CREATE TABLE IF NOT EXISTS dropped ("
+			     "  pack INTEGER NOT NULL,"
+			     "  off INTEGER NOT NULL,"
+			     "  len INTEGER NOT NULL,"
+			     "  at_ms INTEGER NOT NULL,"
+			     "  PRIMARY KEY (pack, off)"
+			     ") STRICT, WITHOUT ROWID;";
 
 static char *pack_path(struct store *s, int64_t pack)
 {
@@ -109,7 +108,7 @@ static int open_index(struct store *s, struct err_reason *why)
 
 static void remove_index(struct store *s)
 {
-	static const char *const tails[] = {"", "-wal", "-shm"};
+	static const char *const tails[] = { "", "-wal", "-shm" };
 
 	store_db_close(&s->bodies);
 	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
@@ -160,7 +159,7 @@ static int map_pack(struct store *s, int64_t pack, struct store_pack_map *m)
 
 	if (r <= 0)
 		return r < 0 ? r : ERR_NOTFOUND;
-	*m = (struct store_pack_map){.pack = pack, .reserved = reserved};
+	*m = (struct store_pack_map){ .pack = pack, .reserved = reserved };
 	m->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (m->fd < 0)
 		return errno == ENOENT ? ERR_NOTFOUND : ERR_IO;
@@ -291,9 +290,9 @@ static void leave_pack(struct store *s)
 /* A pack that nobody writes and that has room. */
 static int reuse_pack(struct store *s, int64_t need)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	int r = store_db_ids(&s->bodies, &ids, "SELECT id FROM pack WHERE used + ?1 <= reserved", "i",
-	                     need);
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_db_ids(&s->bodies, &ids, "SELECT id FROM pack WHERE used + ?1 <= reserved",
+	                     "i", need);
 
 	for (size_t i = 0; r == 0 && i < ids.n; i++) {
 		int64_t used = 0;
@@ -305,9 +304,10 @@ static int reuse_pack(struct store *s, int64_t need)
 		}
 		/* Only now does its end stand still. */
 		if (r == 0)
-			r = store_db_int(&s->bodies, &used,
-			                 "SELECT used FROM pack WHERE id = ?1 AND used + ?2 <= reserved",
-			                 "ii", ids.v[i], need);
+			r = store_db_int(
+				&s->bodies, &used,
+				"SELECT used FROM pack WHERE id = ?1 AND used + ?2 <= reserved",
+				"ii", ids.v[i], need);
 		if (r == 1) {
 			s->out_end = used;
 			return 1;
@@ -324,8 +324,9 @@ static int new_pack(struct store *s, int64_t need)
 	int r = begin_index(s);
 
 	if (r == 0)
-		r = store_db_int(&s->bodies, &id, "INSERT INTO pack (reserved) VALUES (?1) RETURNING id",
-		                 "i", need > PACK_BYTES ? need : PACK_BYTES);
+		r = store_db_int(&s->bodies, &id,
+		                 "INSERT INTO pack (reserved) VALUES (?1) RETURNING id", "i",
+		                 need > PACK_BYTES ? need : PACK_BYTES);
 	if (mine && s->bodies_open) {
 		s->bodies_open = false;
 		r = store_db_run(&s->bodies, r < 0 ? "ROLLBACK" : "COMMIT", "") < 0 ? ERR_IO : r;
@@ -337,7 +338,8 @@ static int64_t pack_room(struct store *s)
 {
 	int64_t reserved = 0;
 
-	store_db_int(&s->bodies, &reserved, "SELECT reserved FROM pack WHERE id = ?1", "i", s->out_pack);
+	store_db_int(&s->bodies, &reserved, "SELECT reserved FROM pack WHERE id = ?1", "i",
+	             s->out_pack);
 	return reserved - s->out_end;
 }
 
@@ -397,7 +399,8 @@ static int move_extent(struct store *s, struct store_extent *e, size_t more)
 	int r = store_pack_reserve(s, (uint64_t)len * 2 + more, &to);
 
 	for (int64_t done = 0; r == 0 && done < len;) {
-		size_t want = len - done < INT(sizeof(chunk)) ? (size_t)(len - done) : sizeof(chunk);
+		size_t want = len - done < INT(sizeof(chunk)) ? (size_t)(len - done)
+		                                              : sizeof(chunk);
 		ssize_t n = pread(e->fd, chunk, want, e->start + done);
 
 		r = n <= 0 ? ERR_IO : store_pack_write(s, &to, chunk, (size_t)n);
@@ -449,7 +452,9 @@ static int drop_row(struct store *s, int64_t message)
 	                     " WHERE pack = b.pack AND off = b.off AND message != ?1)",
 	                     "ii", message, store_now_ms());
 
-	return r < 0 ? r : store_db_run(&s->bodies, "DELETE FROM body WHERE message = ?1", "i", message);
+	return r < 0 ? r
+	             : store_db_run(&s->bodies, "DELETE FROM body WHERE message = ?1", "i",
+	                            message);
 }
 
 int store_pack_index(struct store *s, int64_t message, struct store_extent *e)
@@ -460,11 +465,11 @@ int store_pack_index(struct store *s, int64_t message, struct store_extent *e)
 	if (r == 0)
 		r = drop_row(s, message);
 	if (r == 0)
-		r = store_db_run(&s->bodies, "INSERT INTO body VALUES (?1, ?2, ?3, ?4)", "iiii", message,
-		                 e->pack, e->start, len);
+		r = store_db_run(&s->bodies, "INSERT INTO body VALUES (?1, ?2, ?3, ?4)", "iiii",
+		                 message, e->pack, e->start, len);
 	if (r == 0)
-		r = store_db_run(&s->bodies, "UPDATE pack SET used = max(used, ?2) WHERE id = ?1", "ii",
-		                 e->pack, e->pos);
+		r = store_db_run(&s->bodies, "UPDATE pack SET used = max(used, ?2) WHERE id = ?1",
+		                 "ii", e->pack, e->pos);
 	if (r < 0)
 		return r;
 	s->out_dirty = true;
@@ -490,7 +495,8 @@ int store_pack_share(struct store *s, int64_t from, int64_t to)
 int store_pack_drop(struct store *s, int64_t message)
 {
 	int64_t any;
-	int r = store_db_int(&s->bodies, &any, "SELECT 1 FROM body WHERE message = ?1", "i", message);
+	int r = store_db_int(&s->bodies, &any, "SELECT 1 FROM body WHERE message = ?1", "i",
+	                     message);
 
 	if (r <= 0)
 		return r;
@@ -538,8 +544,8 @@ static int punch(struct store *s, int64_t pack, int64_t off, int64_t len)
 	if (fd >= 0 && len > 0)
 		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
 	store_spool_close(fd);
-	return store_db_run(&s->bodies, "DELETE FROM dropped WHERE pack = ?1 AND off = ?2", "ii", pack,
-	                    off);
+	return store_db_run(&s->bodies, "DELETE FROM dropped WHERE pack = ?1 AND off = ?2", "ii",
+	                    pack, off);
 }
 
 static int punch_some(struct store *s, int64_t before)
@@ -584,8 +590,8 @@ int store_pack_reclaim_old(struct store *s)
 {
 	int64_t any;
 	int64_t before = store_now_ms() - DROP_AGE_MS;
-	int r = store_db_int(&s->bodies, &any, "SELECT 1 FROM dropped WHERE at_ms <= ?1 LIMIT 1", "i",
-	                     before);
+	int r = store_db_int(&s->bodies, &any, "SELECT 1 FROM dropped WHERE at_ms <= ?1 LIMIT 1",
+	                     "i", before);
 
 	return r == 1 ? store_pack_reclaim(s, before) : r;
 }

@@ -27,7 +27,7 @@ struct store {
 
 	/* The transaction: how deep calls nest in it, what to do after its commit. */
 	int depth;
-	bool broken; /* SQLite rolled all of it back by itself */
+	bool broken;     /* SQLite rolled all of it back by itself */
 	int64_t touched; /* directory whose times this transaction has already moved */
 	struct store_event *events;
 	size_t event_count, event_cap;
@@ -42,8 +42,8 @@ struct store {
 	int64_t mapped_bytes; /* gone through since the maps were let go of */
 	int64_t out_pack;
 	int out_fd;
-	int64_t out_end; /* behind all that is written or being written there */
-	bool out_dirty;  /* bytes not synced, index rows not committed */
+	int64_t out_end;  /* behind all that is written or being written there */
+	bool out_dirty;   /* bytes not synced, index rows not committed */
 	bool bodies_open; /* a transaction of `bodies` is open */
 };
 
@@ -84,7 +84,7 @@ int store_node_place_free(struct store *s, int64_t id, int64_t parent, const cha
 int store_node_free_name(struct store *s, int64_t parent, const char *name, int64_t self,
                          char out[STORE_NAME_MAX + 1]);
 int store_node_delete(struct store *s, int64_t id);
-int store_node_touch(struct store *s, int64_t id); /* ctime, and tells */
+int store_node_touch(struct store *s, int64_t id);                      /* ctime, and tells */
 int store_node_check_loop(struct store *s, int64_t id, int64_t parent); /* ERR_INVAL: into itself */
 int store_mailbox_add(struct store *s, int64_t parent, const char *name, int64_t *id);
 bool store_name_valid(const char *name);

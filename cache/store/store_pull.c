@@ -14,16 +14,18 @@ int store_pull_selected(struct store *s, int64_t mailbox, const struct store_sel
 
 	if (r < 0)
 		return r;
-	r = store_db_int(&s->db, &known, "SELECT uidvalidity FROM mailbox WHERE id = ?1", "i", mailbox);
+	r = store_db_int(&s->db, &known, "SELECT uidvalidity FROM mailbox WHERE id = ?1", "i",
+	                 mailbox);
 	r = r == 1 ? store_node_get(s, mailbox, &n) : r == 0 ? ERR_NOTFOUND : r;
 	if (r == 0 && known != 0 && known != (int64_t)sel->uidvalidity)
 		r = ERR_CONFLICT;
 	if (r == 0)
-		r = store_db_run(&s->db,
-		                 "UPDATE mailbox SET uidvalidity = ?2, read_only = ?3, uidnotsticky = ?4,"
-		                 " keywords_ok = ?5, permanent_flags = ?6, selectable = 1 WHERE id = ?1",
-		                 "iiiiis", mailbox, INT(sel->uidvalidity), INT(sel->read_only),
-		                 INT(sel->uidnotsticky), INT(sel->keywords_ok), sel->permanent_flags);
+		r = store_db_run(
+			&s->db,
+			"UPDATE mailbox SET uidvalidity = ?2, read_only = ?3, uidnotsticky = ?4,"
+			" keywords_ok = ?5, permanent_flags = ?6, selectable = 1 WHERE id = ?1",
+			"iiiiis", mailbox, INT(sel->uidvalidity), INT(sel->read_only),
+			INT(sel->uidnotsticky), INT(sel->keywords_ok), sel->permanent_flags);
 	if (r == 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
 	return store_txn_end(s, r);
@@ -34,7 +36,8 @@ int store_pull_selected(struct store *s, int64_t mailbox, const struct store_sel
 static int is_read_only(struct store *s, int64_t mailbox)
 {
 	int64_t ro = 0;
-	int r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i", mailbox);
+	int r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i",
+	                     mailbox);
 
 	return r < 0 ? r : r == 0 ? ERR_NOTFOUND : (int)ro;
 }
@@ -45,18 +48,21 @@ static int update_flags(struct store *s, int64_t id, const char *flags, uint64_t
 	_cleanup_free_ char *old = NULL;
 	int64_t hidden = 0, place = 0;
 	struct store_node n;
-	int r = store_db_text(&s->db, &old, "SELECT server_flags FROM message WHERE id = ?1", "i", id);
+	int r = store_db_text(&s->db, &old, "SELECT server_flags FROM message WHERE id = ?1", "i",
+	                      id);
 
 	if (r == 1)
-		r = store_db_run(&s->db,
-		                 "UPDATE message SET server_flags = ?2, modseq = CASE WHEN ?3 != 0 THEN"
-		                 " ?3 ELSE modseq END WHERE id = ?1",
-		                 "isi", id, new_flags, (int64_t)modseq);
+		r = store_db_run(
+			&s->db,
+			"UPDATE message SET server_flags = ?2, modseq = CASE WHEN ?3 != 0 THEN"
+			" ?3 ELSE modseq END WHERE id = ?1",
+			"isi", id, new_flags, (int64_t)modseq);
 	if (r < 0 || wordset_equal(old, new_flags))
 		return r;
 	r = store_node_touch(s, id);
 	if (r == 0)
-		r = store_db_int(&s->db, &hidden, "SELECT hidden FROM message WHERE id = ?1", "i", id);
+		r = store_db_int(&s->db, &hidden, "SELECT hidden FROM message WHERE id = ?1", "i",
+		                 id);
 	if (r < 0 || !hidden || wordset_has(new_flags, "\\Deleted"))
 		return r < 0 ? r : 0;
 	/* Deleted here by flag only, and somebody took the flag off. */
@@ -70,12 +76,13 @@ static int update_flags(struct store *s, int64_t id, const char *flags, uint64_t
 
 static int update_known(struct store *s, int64_t id, const struct store_descriptor *d)
 {
-	int r = store_db_run(&s->db,
-	                     "UPDATE message SET server_size = ?2, date = ?3, zone = ?4,"
-	                     " message_id = coalesce(?5, message_id), emailid = coalesce(?6, emailid),"
-	                     " threadid = coalesce(?7, threadid) WHERE id = ?1",
-	                     "iiiisss", id, (int64_t)d->size, d->date, INT(d->date_zone_min),
-	                     d->message_id, d->emailid, d->threadid);
+	int r = store_db_run(
+		&s->db,
+		"UPDATE message SET server_size = ?2, date = ?3, zone = ?4,"
+		" message_id = coalesce(?5, message_id), emailid = coalesce(?6, emailid),"
+		" threadid = coalesce(?7, threadid) WHERE id = ?1",
+		"iiiisss", id, (int64_t)d->size, d->date, INT(d->date_zone_min), d->message_id,
+		d->emailid, d->threadid);
 
 	if (r == 0)
 		r = store_db_run(&s->db,
@@ -90,7 +97,7 @@ static int update_known(struct store *s, int64_t id, const struct store_descript
 static int insert_new(struct store *s, int64_t mailbox, const struct store_descriptor *d, bool ro)
 {
 	_cleanup_free_ char *flags = wordset_canon(d->flags);
-	struct store_node n = {.kind = STORE_KIND_MESSAGE, .mode = ro ? 0400 : 0600};
+	struct store_node n = { .kind = STORE_KIND_MESSAGE, .mode = ro ? 0400 : 0600 };
 	char name[STORE_NAME_MAX + 1], plain[32];
 	int64_t id = 0;
 	int r;
@@ -107,13 +114,14 @@ static int insert_new(struct store *s, int64_t mailbox, const struct store_descr
 	}
 	if (r < 0)
 		return r;
-	return store_db_run(&s->db,
-	                    "INSERT INTO message (id, mailbox, uid, modseq, date, zone, server_size,"
-	                    " message_id, emailid, threadid, server_flags)"
-	                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-	                    "iiiiiiissss", id, mailbox, INT(d->uid), (int64_t)d->modseq, d->date,
-	                    INT(d->date_zone_min), (int64_t)d->size, d->message_id, d->emailid,
-	                    d->threadid, flags);
+	return store_db_run(
+		&s->db,
+		"INSERT INTO message (id, mailbox, uid, modseq, date, zone, server_size,"
+		" message_id, emailid, threadid, server_flags)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+		"iiiiiiissss", id, mailbox, INT(d->uid), (int64_t)d->modseq, d->date,
+		INT(d->date_zone_min), (int64_t)d->size, d->message_id, d->emailid, d->threadid,
+		flags);
 }
 
 /* A message that is known to be in this mailbox under a UID that is not: moved, copied or
@@ -122,11 +130,11 @@ static int insert_new(struct store *s, int64_t mailbox, const struct store_descr
 static int find_expected(struct store *s, int64_t mailbox, const struct store_descriptor *d,
                          int64_t *id)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	int64_t any;
 	int r = store_db_int(&s->db, &any,
-	                     "SELECT 1 FROM message WHERE mailbox = ?1 AND uid IS NULL LIMIT 1", "i",
-	                     mailbox);
+	                     "SELECT 1 FROM message WHERE mailbox = ?1 AND uid IS NULL LIMIT 1",
+	                     "i", mailbox);
 
 	if (r <= 0 || (!d->message_id && !d->emailid))
 		return r < 0 ? r : 0;
@@ -217,7 +225,8 @@ int store_pull_expects(struct store *s, int64_t mailbox)
 	return r < 0 ? r : n > 1000000 ? 1000000 : (int)n;
 }
 
-int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags, uint64_t modseq)
+int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags,
+                     uint64_t modseq)
 {
 	int64_t id = 0;
 	int r = store_txn_begin(s);
@@ -231,11 +240,11 @@ int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char 
 
 int store_pull_uids(struct store *s, int64_t mailbox, uint32_t **uids, size_t *count)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	uint32_t *u;
 	int r = store_db_ids(&s->db, &ids,
-	                     "SELECT uid FROM message WHERE mailbox = ?1 AND uid > 0 ORDER BY uid", "i",
-	                     mailbox);
+	                     "SELECT uid FROM message WHERE mailbox = ?1 AND uid > 0 ORDER BY uid",
+	                     "i", mailbox);
 
 	if (r < 0)
 		return r;
@@ -251,10 +260,10 @@ int store_pull_uids(struct store *s, int64_t mailbox, uint32_t **uids, size_t *c
  * it under another description, and the pass brought that one.  Bytes only we have are kept. */
 static int drop_unfound(struct store *s, int64_t mailbox)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
-	int r = store_db_run(&s->db,
-	                     "UPDATE message SET passes = passes + 1 WHERE mailbox = ?1 AND uid IS NULL",
-	                     "i", mailbox);
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_db_run(
+		&s->db, "UPDATE message SET passes = passes + 1 WHERE mailbox = ?1 AND uid IS NULL",
+		"i", mailbox);
 
 	if (r == 0)
 		r = store_db_ids(&s->db, &ids,
@@ -304,7 +313,8 @@ int store_pull_missing(struct store *s, int64_t mailbox, uint32_t below, uint64_
 	                     " AND m.uid > 0 AND m.uid < ?2 AND n.spool = 0 AND (?3 = 0 OR"
 	                     " m.server_size <= ?3) AND m.date >= ?4 ORDER BY m.uid DESC LIMIT ?5",
 	                     "iiiii", mailbox, below ? INT(below) : INT(UINT32_MAX) + 1,
-	                     (int64_t)(max_size > INT64_MAX ? INT64_MAX : max_size), since, INT(max));
+	                     (int64_t)(max_size > INT64_MAX ? INT64_MAX : max_size), since,
+	                     INT(max));
 
 	for (; r == 1; r = store_db_next(&s->db, &st)) {
 		out[n].id = sqlite3_column_int64(st, 0);

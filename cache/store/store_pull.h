@@ -60,7 +60,8 @@ int store_pull_descriptor(struct store *s, int64_t mailbox, const struct store_d
 int store_pull_expects(struct store *s, int64_t mailbox);
 
 /* New flags of a known UID; unknown UIDs are ignored. */
-int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags, uint64_t modseq);
+int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags,
+                     uint64_t modseq);
 
 /* These UIDs are gone, proven. */
 int store_pull_expunged(struct store *s, int64_t mailbox, const uint32_t *uids, size_t count);

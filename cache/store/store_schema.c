@@ -181,6 +181,7 @@ int store_schema_open(struct store *s, struct err_reason *why)
 		r = upgrade(s, v);
 	r = store_txn_end(s, r);
 	if (r < 0)
-		return err_set(why, r, "cannot bring the database to version %lld", (long long)VERSION);
+		return err_set(why, r, "cannot bring the database to version %lld",
+		               (long long)VERSION);
 	return known_actions(s, why);
 }

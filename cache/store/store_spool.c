@@ -160,12 +160,13 @@ static int is_frozen(struct store *s, int64_t node, int64_t spool)
 {
 	int64_t any;
 
-	return store_db_int(&s->db, &any,
-	                    "SELECT 1 FROM op WHERE spool = ?2 AND spool != 0"
-	                    " UNION ALL SELECT 1 FROM node WHERE spool = ?2 AND spool != 0 AND id != ?1"
-	                    " UNION ALL SELECT 1 FROM message WHERE id = ?1 AND clean_spool = ?2"
-	                    " LIMIT 1",
-	                    "ii", node, spool);
+	return store_db_int(
+		&s->db, &any,
+		"SELECT 1 FROM op WHERE spool = ?2 AND spool != 0"
+		" UNION ALL SELECT 1 FROM node WHERE spool = ?2 AND spool != 0 AND id != ?1"
+		" UNION ALL SELECT 1 FROM message WHERE id = ?1 AND clean_spool = ?2"
+		" LIMIT 1",
+		"ii", node, spool);
 }
 
 static int own_copy(struct store *s, const struct store_node *n, int64_t *spool)
@@ -201,7 +202,8 @@ static int writable_locked(struct store *s, int64_t node, int64_t *spool)
 	}
 	r = own_copy(s, &n, &mine);
 	if (r == 0)
-		r = store_db_run(&s->db, "UPDATE node SET spool = ?2 WHERE id = ?1", "ii", node, mine);
+		r = store_db_run(&s->db, "UPDATE node SET spool = ?2 WHERE id = ?1", "ii", node,
+		                 mine);
 	if (r == 0 && n.spool != 0)
 		r = store_spool_release(s, n.spool);
 	if (r == 0)
@@ -287,7 +289,7 @@ static int sweep(struct store *s, DIR *d)
 
 int store_spool_recover(struct store *s)
 {
-	_cleanup_ids_ struct store_ids ids = {0};
+	_cleanup_ids_ struct store_ids ids = { 0 };
 	_cleanup_free_ char *dir = mem_printf("%s/spool", s->state_dir);
 	DIR *d;
 	int r = store_db_ids(&s->db, &ids, "SELECT id FROM node WHERE spool != 0", "");

@@ -48,8 +48,8 @@ static void forget_notes(struct store *s)
 static void unlink_spools(struct store *s)
 {
 	for (size_t i = 0; i < s->dead_spools.n; i++) {
-		_cleanup_free_ char *path =
-			mem_printf("%s/spool/%lld", s->state_dir, (long long)s->dead_spools.v[i]);
+		_cleanup_free_ char *path = mem_printf("%s/spool/%lld", s->state_dir,
+		                                       (long long)s->dead_spools.v[i]);
 
 		/* An inner call that released it may have been undone. */
 		if (store_spool_used(s, s->dead_spools.v[i]) == 0)
@@ -135,7 +135,7 @@ void store_txn_note(struct store *s, enum store_change what, int64_t node, int64
 		s->events = mem_realloc(s->events, s->event_cap, sizeof(*s->events));
 	}
 	e = &s->events[s->event_count++];
-	*e = (struct store_event){what, node, parent, mem_strdup(name)};
+	*e = (struct store_event){ what, node, parent, mem_strdup(name) };
 }
 
 void store_txn_kill_spool(struct store *s, int64_t spool)

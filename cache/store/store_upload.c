@@ -34,14 +34,15 @@ static int upload_new(struct store *s, const struct store_node *n, const char *f
 		.spool = n->spool,
 		.add = (char *)flags,
 	};
-	int r = store_db_run(&s->db, "UPDATE node SET kind = 3, mode = mode & ~73 WHERE id = ?1", "i",
-	                     n->id);
+	int r = store_db_run(&s->db, "UPDATE node SET kind = 3, mode = mode & ~73 WHERE id = ?1",
+	                     "i", n->id);
 
 	if (r == 0)
 		r = store_db_run(&s->db,
 		                 "INSERT INTO message (id, date, zone, server_size, message_id,"
 		                 " server_flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-		                 "iiiiss", n->id, date, INT(zone_of(date)), n->size, message_id, flags);
+		                 "iiiiss", n->id, date, INT(zone_of(date)), n->size, message_id,
+		                 flags);
 	return r < 0 ? r : store_log_insert(s, &op, 0, NULL, NULL);
 }
 
@@ -74,10 +75,11 @@ static int log_replace(struct store *s, const struct store_node *n, int64_t afte
 /* The content of a message changed. */
 static int upload_again(struct store *s, const struct store_node *n, const char *message_id)
 {
-	struct store_op last = {0};
+	struct store_op last = { 0 };
 	int64_t clean = 0;
 	bool fold;
-	int r = store_db_int(&s->db, &clean, "SELECT clean_spool FROM message WHERE id = ?1", "i", n->id);
+	int r = store_db_int(&s->db, &clean, "SELECT clean_spool FROM message WHERE id = ?1", "i",
+	                     n->id);
 
 	if (r < 0 || clean == n->spool)
 		return r < 0 ? r : 0; /* what the server has already */
@@ -92,9 +94,10 @@ static int upload_again(struct store *s, const struct store_node *n, const char 
 		r = fold ? renew(s, &last, n->spool) : log_replace(s, n, last.seq);
 	store_op_release(&last);
 	if (r == 0)
-		r = store_db_run(&s->db,
-		                 "UPDATE message SET message_id = coalesce(?2, message_id) WHERE id = ?1",
-		                 "is", n->id, message_id);
+		r = store_db_run(
+			&s->db,
+			"UPDATE message SET message_id = coalesce(?2, message_id) WHERE id = ?1",
+			"is", n->id, message_id);
 	return r;
 }
 
@@ -111,8 +114,8 @@ static int upload_locked(struct store *s, int64_t node, const char *flags, const
 	if (r == 0)
 		r = store_spool_sync(s, n.spool, &n.size);
 	if (r == 0)
-		r = store_db_run(&s->db, "UPDATE node SET size = ?2, size_exact = 1 WHERE id = ?1", "ii",
-		                 node, n.size);
+		r = store_db_run(&s->db, "UPDATE node SET size = ?2, size_exact = 1 WHERE id = ?1",
+		                 "ii", node, n.size);
 	if (r < 0)
 		return r;
 	if (n.kind == STORE_KIND_FILE)

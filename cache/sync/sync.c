@@ -45,7 +45,8 @@ void sync_tell(struct sync *s)
 
 void sync_rest_until(struct sync *s, int64_t deadline_ms)
 {
-	struct timespec t = { .tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000 };
+	struct timespec t = { .tv_sec = deadline_ms / 1000,
+		              .tv_nsec = deadline_ms % 1000 * 1000000 };
 
 	if (clock_left_ms(deadline_ms) > 0)
 		(void)pthread_cond_timedwait(&s->changed, &s->lock, &t);
@@ -237,8 +238,8 @@ static int wait_outcome(struct sync *s, uint64_t n, struct err_reason *why)
 	if (s->wait_done < n)
 		return 1;
 	if (s->parked > 0)
-		return err_set(why, ERR_REFUSED, "%lld action%s refused by the server", (long long)s->parked,
-		               s->parked == 1 ? "" : "s");
+		return err_set(why, ERR_REFUSED, "%lld action%s refused by the server",
+		               (long long)s->parked, s->parked == 1 ? "" : "s");
 	return 0;
 }
 
@@ -256,6 +257,7 @@ int sync_wait(struct sync *s, int64_t deadline_ms, struct err_reason *why)
 		sync_rest_until(s, deadline_ms);
 	pthread_mutex_unlock(&s->lock);
 	if (r == 1)
-		return err_set(why, ERR_TIMEOUT, "not in step with the server within the time given");
+		return err_set(why, ERR_TIMEOUT,
+		               "not in step with the server within the time given");
 	return r;
 }

@@ -31,14 +31,14 @@ struct sync_config {
 	const char *disable; /* wordset of capability words not to use */
 	int (*password)(void *ctx, char *out, size_t cap, struct err_reason *why);
 	void *password_ctx;
-	int timeout_ms;      /* 0: 30 s */
-	int poll_ms;         /* where no push is offered; 0: 5 min */
+	int timeout_ms; /* 0: 30 s */
+	int poll_ms;    /* where no push is offered; 0: 5 min */
 	int hold_ms;
-	int connections;     /* 0: 2 */
-	bool offline;        /* start paused */
+	int connections; /* 0: 2 */
+	bool offline;    /* start paused */
 	enum store_profile profile;
-	uint64_t max_size;   /* bodies fetched unasked; 0: no limit */
-	int max_age_days;    /* 0: no limit */
+	uint64_t max_size;         /* bodies fetched unasked; 0: no limit */
+	int max_age_days;          /* 0: no limit */
 	store_change_fn on_change; /* runs in sync's threads; must only take note */
 	void *on_change_ctx;
 };
@@ -65,7 +65,8 @@ void sync_pause(struct sync *s, bool pause);
  * ERR_OFFLINE when it is known that there is no connection.  Returns a ticket for _cancel.
  */
 typedef void (*sync_body_fn)(void *ctx, int64_t message, int err);
-uint64_t sync_want_body(struct sync *s, int64_t message, int64_t deadline_ms, sync_body_fn done, void *ctx);
+uint64_t sync_want_body(struct sync *s, int64_t message, int64_t deadline_ms, sync_body_fn done,
+                        void *ctx);
 
 /* The one who asked is gone: `done` comes soon with ERR_CANCELED unless it came already. */
 void sync_cancel_body(struct sync *s, uint64_t ticket);
@@ -80,7 +81,14 @@ void sync_read_ahead(struct sync *s, const int64_t *messages, size_t count);
  */
 int sync_wait(struct sync *s, int64_t deadline_ms, struct err_reason *why);
 
-enum sync_state { SYNC_OFFLINE, SYNC_PAUSED, SYNC_CONNECTING, SYNC_REPLAYING, SYNC_PULLING, SYNC_IN_STEP };
+enum sync_state {
+	SYNC_OFFLINE,
+	SYNC_PAUSED,
+	SYNC_CONNECTING,
+	SYNC_REPLAYING,
+	SYNC_PULLING,
+	SYNC_IN_STEP
+};
 
 struct sync_status {
 	enum sync_state state;

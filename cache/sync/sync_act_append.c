@@ -50,13 +50,16 @@ static int prepare(struct sync_batch *b, struct sync_act *a, struct upload *u)
 	u->fd = -1;
 	r = store_message_get(st, a->op.message, &u->message);
 	if (r < 0)
-		return r == ERR_NOTFOUND ? sync_act_refused(b, a, r, "its message is not known any more") : r;
+		return r == ERR_NOTFOUND
+		               ? sync_act_refused(b, a, r, "its message is not known any more")
+		               : r;
 	u->fd = store_spool_open(st, a->op.spool, 0);
 	if (u->fd < 0 || fstat(u->fd, &info) < 0)
 		return sync_act_refused(b, a, ERR_NOTFOUND, "its bytes are not there any more");
 	sync_evidence_release(&a->ev);
 	a->ev = (struct sync_evidence){
-		.size = (uint64_t)info.st_size, .date = u->message.date,
+		.size = (uint64_t)info.st_size,
+		.date = u->message.date,
 		.message_id = mem_strdup(u->message.message_id),
 	};
 	return sync_evidence_digest(read_spool, u, a->ev.size, a->ev.digest);
@@ -117,7 +120,8 @@ static size_t together(const struct sync_batch *b, size_t at, bool multi)
 	return n;
 }
 
-static void send_all(struct sync_batch *b, const struct store_mailbox *m, struct upload *u, bool multi)
+static void send_all(struct sync_batch *b, const struct store_mailbox *m, struct upload *u,
+                     bool multi)
 {
 	for (size_t at = 0, n; at < b->count; at += n) {
 		struct imap_cmd *cmd;
@@ -184,7 +188,9 @@ static int settle_proven(struct sync_batch *b, struct sync_act *a, uint32_t uidv
 	r = sync_act_done(b, a, uidvalidity);
 	if (r == 0)
 		r = store_body_adopt(b->link->store, a->op.message);
-	return r == ERR_IO || r == ERR_NOSPACE ? r : 0; /* else edited again meanwhile: its bytes are newer */
+	return r == ERR_IO || r == ERR_NOSPACE
+	               ? r
+	               : 0; /* else edited again meanwhile: its bytes are newer */
 }
 
 /* Those that APPENDUID proves. */
@@ -274,7 +280,8 @@ static int upload(struct sync_batch *b, const struct store_mailbox *m, struct up
 		return r < 0 ? r : 0; /* stays SENT */
 	r = settle_found(b, uidvalidity);
 	if (r == 0 && any_unsettled(b) && !multi)
-		r = sync_batch_refused(b, ERR_REFUSED, "the server said OK and did not store the message");
+		r = sync_batch_refused(b, ERR_REFUSED,
+		                       "the server said OK and did not store the message");
 	return r < 0 ? r : any_unsettled(b);
 }
 

@@ -62,7 +62,8 @@ static int search(struct sync_batch *b, struct sync_box *box, const char *criter
 	return r;
 }
 
-static int store(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids, char sign)
+static int store(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids,
+                 char sign)
 {
 	struct sync_reply reply = { 0 };
 	int r;
@@ -117,8 +118,8 @@ static int save_foreign(struct sync_batch *b, const struct sync_uids *foreign, i
 	return sync_batch_sent(b, step);
 }
 
-static int expunge_emulated(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids, int step,
-                            struct sync_uids *left)
+static int expunge_emulated(struct sync_batch *b, struct sync_box *box,
+                            const struct sync_uids *uids, int step, struct sync_uids *left)
 {
 	struct sync_uids foreign = { 0 }, deleted = { 0 };
 	int r;
@@ -169,7 +170,8 @@ int sync_expunge(struct sync_batch *b, struct sync_box *box, int step)
 	}
 	for (size_t i = 0; i < b->count; i++)
 		if (!b->acts[i].settled)
-			b->acts[i].seen = sync_uids_index(left.items, left.count, b->acts[i].op.uid, &at);
+			b->acts[i].seen = sync_uids_index(left.items, left.count, b->acts[i].op.uid,
+			                                  &at);
 	sync_uids_release(&uids);
 	sync_uids_release(&left);
 	return r;
@@ -184,7 +186,8 @@ static int settle_expunged(struct sync_batch *b)
 		int r = 0;
 
 		if (!a->settled && a->seen)
-			r = sync_act_refused(b, a, ERR_REFUSED, "the server did not expunge the message");
+			r = sync_act_refused(b, a, ERR_REFUSED,
+			                     "the server did not expunge the message");
 		else if (!a->settled)
 			r = sync_act_done(b, a, 0);
 		if (r < 0)
@@ -205,7 +208,8 @@ static int mark_deleted(struct sync_batch *b, struct sync_box *box)
 	if (r == 0)
 		r = search(b, box, "UNDELETED", &uids, &unmarked);
 	for (size_t i = 0; i < b->count; i++)
-		b->acts[i].seen = sync_uids_index(unmarked.items, unmarked.count, b->acts[i].op.uid, &at);
+		b->acts[i].seen = sync_uids_index(unmarked.items, unmarked.count, b->acts[i].op.uid,
+		                                  &at);
 	sync_uids_release(&uids);
 	sync_uids_release(&unmarked);
 	return r;

@@ -71,7 +71,8 @@ static int refuse_impossible(struct sync_batch *b, const struct sync_box *box)
 	for (size_t i = 0; i < b->count; i++) {
 		int r = can_keep(box, b->acts[i].op.add)
 		                ? 0
-		                : sync_act_refused(b, &b->acts[i], ERR_PERM, "the server does not keep this flag");
+		                : sync_act_refused(b, &b->acts[i], ERR_PERM,
+		                                   "the server does not keep this flag");
 
 		if (r < 0)
 			return r;
@@ -91,7 +92,8 @@ static void send_delta(struct sync_batch *b, struct sync_box *box, size_t first)
 	struct sync_uids uids = { 0 };
 
 	for (size_t i = first; i < b->count; i++) {
-		if (b->acts[i].shared || b->acts[i].settled || !same_text(op->add, b->acts[i].op.add) ||
+		if (b->acts[i].shared || b->acts[i].settled ||
+		    !same_text(op->add, b->acts[i].op.add) ||
 		    !same_text(op->del, b->acts[i].op.del))
 			continue;
 		b->acts[i].shared = &b->acts[first].reply;
@@ -132,8 +134,10 @@ static int settle(struct sync_batch *b, struct sync_act *a, bool looked)
 	if (!looked)
 		return sync_act_later(b, a, 2000, ERR_BUSY, "the server did not show the flags");
 	if (!a->seen)
-		return sync_act_done(b, a, 0); /* expunged meanwhile: nothing to change (RFC 4549 5.1) */
-	return sync_act_refused(b, a, ERR_REFUSED, "the server said OK and did not change the flags");
+		return sync_act_done(b, a,
+		                     0); /* expunged meanwhile: nothing to change (RFC 4549 5.1) */
+	return sync_act_refused(b, a, ERR_REFUSED,
+	                        "the server said OK and did not change the flags");
 }
 
 int sync_run_flags(struct sync_batch *b)

@@ -131,9 +131,11 @@ static int run_create(struct change *c)
 	int r = wire_name(c->batch->link, &c->act->op, &c->wire);
 
 	if (r == ERR_NOTFOUND)
-		return sync_act_later(c->batch, c->act, 5000, r, "the mailbox above is not on the server yet");
+		return sync_act_later(c->batch, c->act, 5000, r,
+		                      "the mailbox above is not on the server yet");
 	if (r < 0)
-		return sync_act_refused(c->batch, c->act, r, "the server has no mailboxes of such a name");
+		return sync_act_refused(c->batch, c->act, r,
+		                        "the server has no mailboxes of such a name");
 	r = run_on(c, "CREATE", c->wire, NULL);
 	if (r < 0 && sync_link_up(c->batch->link) && exists(c, c->wire) == 1)
 		r = 0; /* made by a run whose answer was lost, or by somebody else */
@@ -184,7 +186,8 @@ static int run_remove(struct change *c)
 	if (r < 0 && !sync_link_up(c->batch->link))
 		return r;
 	if (held.came && held.messages > 0)
-		return sync_act_refused(c->batch, c->act, ERR_NOTEMPTY, "messages have come into the mailbox");
+		return sync_act_refused(c->batch, c->act, ERR_NOTEMPTY,
+		                        "messages have come into the mailbox");
 	r = run_on(c, "DELETE", name, NULL);
 	if (r < 0 && sync_link_up(c->batch->link) && exists(c, name) == 0)
 		r = 0;
@@ -197,9 +200,11 @@ static int run_rename(struct change *c)
 	int r = wire_name(c->batch->link, &c->act->op, &c->wire);
 
 	if (r == ERR_NOTFOUND || !old)
-		return sync_act_later(c->batch, c->act, 5000, ERR_NOTFOUND, "the mailbox is not on the server yet");
+		return sync_act_later(c->batch, c->act, 5000, ERR_NOTFOUND,
+		                      "the mailbox is not on the server yet");
 	if (r < 0)
-		return sync_act_refused(c->batch, c->act, r, "the server has no mailboxes of such a name");
+		return sync_act_refused(c->batch, c->act, r,
+		                        "the server has no mailboxes of such a name");
 	if (strcmp(old, c->wire) == 0)
 		return done(c);
 	if (c->act->op.state == STORE_OP_SENT && exists(c, c->wire) == 1 && exists(c, old) == 0)
@@ -223,7 +228,8 @@ static int run_subscription(struct change *c)
 	int r;
 
 	if (!c->mailbox.wire_name)
-		return sync_act_later(c->batch, c->act, 5000, ERR_NOTFOUND, "the mailbox is not on the server yet");
+		return sync_act_later(c->batch, c->act, 5000, ERR_NOTFOUND,
+		                      "the mailbox is not on the server yet");
 	r = run_on(c, on ? "SUBSCRIBE" : "UNSUBSCRIBE", c->mailbox.wire_name, NULL);
 	if (r < 0 && !on && sync_link_up(c->batch->link))
 		r = 0; /* it was not subscribed */

@@ -24,10 +24,10 @@ enum {
 struct transfer {
 	struct sync_batch *batch;
 	struct store_mailbox target;
-	uint32_t uidvalidity;     /* of the target, as the reply or a look said */
-	struct sync_uids left;    /* in the source after the transfer */
-	struct sync_reply found;  /* of the SEARCH that shows them */
-	struct sync_reply moved;  /* of the transfer itself */
+	uint32_t uidvalidity;    /* of the target, as the reply or a look said */
+	struct sync_uids left;   /* in the source after the transfer */
+	struct sync_reply found; /* of the SEARCH that shows them */
+	struct sync_reply moved; /* of the transfer itself */
 };
 
 static bool removes(const struct sync_batch *b)
@@ -51,7 +51,10 @@ static int take_evidence(struct sync_batch *b, uint32_t uidvalidity, uint32_t ui
 			return r;
 		sync_evidence_release(&a->ev);
 		a->ev = (struct sync_evidence){
-			.uidvalidity = uidvalidity, .uidnext = uidnext, .size = m.server_size, .date = m.date,
+			.uidvalidity = uidvalidity,
+			.uidnext = uidnext,
+			.size = m.server_size,
+			.date = m.date,
 			.message_id = mem_strdup(m.message_id),
 		};
 		if (store_body_get(b->link->store, a->op.message, &data, &len) == 0)
@@ -139,8 +142,8 @@ static void mark_seen(struct transfer *t)
 
 	sync_uids_sort(&t->left);
 	for (size_t i = 0; i < t->batch->count; i++)
-		t->batch->acts[i].seen =
-			sync_uids_index(t->left.items, t->left.count, t->batch->acts[i].op.uid, &at);
+		t->batch->acts[i].seen = sync_uids_index(t->left.items, t->left.count,
+		                                         t->batch->acts[i].op.uid, &at);
 }
 
 /* ---- Settling ---- */
@@ -194,9 +197,10 @@ static int settle(struct transfer *t, size_t *rest)
 		else if (!a->seen)
 			r = settle_vanished(b, a);
 		else
-			r = sync_act_refused(b, a, t->moved.err ? t->moved.err : ERR_REFUSED,
-			                     t->moved.err ? t->moved.text
-			                                  : "the server said OK and did not copy the message");
+			r = sync_act_refused(
+				b, a, t->moved.err ? t->moved.err : ERR_REFUSED,
+				t->moved.err ? t->moved.text
+					     : "the server said OK and did not copy the message");
 	}
 	return r;
 }
@@ -245,7 +249,8 @@ static int target_moved(struct transfer *t, uint32_t uidvalidity)
 {
 	int r = sync_scan_moved(t->batch->link, &t->target, uidvalidity);
 
-	return r < 0 ? r : sync_batch_later(t->batch, 500, ERR_CONFLICT, "the target was made anew");
+	return r < 0 ? r
+	             : sync_batch_later(t->batch, 500, ERR_CONFLICT, "the target was made anew");
 }
 
 static int send_new(struct transfer *t)
@@ -310,7 +315,8 @@ static int send_again(struct sync_batch *b)
 		int r = 0;
 
 		if (!a->settled && !a->new_uid && a->seen)
-			r = sync_act_later(b, a, 0, ERR_OFFLINE, "the connection was lost before it was done");
+			r = sync_act_later(b, a, 0, ERR_OFFLINE,
+			                   "the connection was lost before it was done");
 		if (r < 0)
 			return r;
 	}

@@ -22,12 +22,12 @@
  */
 enum {
 	PIECE = 512 * 1024,
-	LARGE = 1024 * 1024,       /* from here on in pieces */
+	LARGE = 1024 * 1024, /* from here on in pieces */
 	COMMAND_BODIES = 100,
 	COMMAND_BYTES = 1024 * 1024,
 	WRITE_BODIES = 100,
 	WRITE_BYTES = 4 * 1024 * 1024,
-	OVERHEAD = 512,            /* of a small body, in bytes of the window */
+	OVERHEAD = 512, /* of a small body, in bytes of the window */
 	WINDOW_MIN = 1024 * 1024,
 	WINDOW_MAX = 64 * 1024 * 1024,
 	TUNE_MS = 250,
@@ -38,13 +38,13 @@ struct item {
 	struct sync_need need;
 	bool urgent, alone, settled;
 	int tries;
-	int64_t odd_len;           /* of the first time; -1: none */
-	int orders;                /* commands that are about it */
+	int64_t odd_len; /* of the first time; -1: none */
+	int orders;      /* commands that are about it */
 	/* Large ones: */
 	struct store_body_writer *writer;
-	uint64_t asked, have;      /* bytes */
-	bool ended, broken;        /* a piece was short; one was wrong */
-	struct item *next;         /* queue */
+	uint64_t asked, have; /* bytes */
+	bool ended, broken;   /* a piece was short; one was wrong */
+	struct item *next;    /* queue */
 };
 
 /* A command under way. */
@@ -56,7 +56,8 @@ struct order {
 	struct item *items[COMMAND_BODIES];
 };
 
-struct ready { /* a body to be written */
+/* A body to be written */
+struct ready {
 	int64_t message;
 	bool urgent;
 	char *data;
@@ -69,7 +70,7 @@ struct sync_bodies {
 	struct item **sent; /* in order of asking */
 	size_t sent_count, sent_cap, cursor;
 	uint64_t queued, in_flight, window; /* bytes, by size as known */
-	int64_t window_ms;  /* when the present window began */
+	int64_t window_ms;                  /* when the present window began */
 	uint64_t window_got;
 	struct ready ready[WRITE_BODIES];
 	size_t ready_count, ready_bytes;
@@ -238,7 +239,8 @@ static void take_whole(struct sync_bodies *b, struct item *it, const struct imap
                        const struct imap_body *body)
 {
 	size_t len = body->nil ? 0 : body->len;
-	bool right = (!f->has_size || f->size == len) && (it->need.size == 0 || it->need.size == len);
+	bool right = (!f->has_size || f->size == len) &&
+	             (it->need.size == 0 || it->need.size == len);
 
 	if (body->truncated || (body->nil && !(f->has_size && f->size == 0)))
 		return; /* counts as missing when the command ends */
@@ -285,7 +287,8 @@ static void on_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
 	struct sync_bodies *b = ctx;
 	struct item *it;
 
-	if (r->kind != IMAP_RESP_FETCH || r->fetch->body_count == 0 || r->fetch->bodies[0].section[0] != '\0')
+	if (r->kind != IMAP_RESP_FETCH || r->fetch->body_count == 0 ||
+	    r->fetch->bodies[0].section[0] != '\0')
 		return;
 	it = sent_find(b, box->mailbox, sync_box_uid(box, r));
 	if (!it || it->settled)
@@ -364,7 +367,10 @@ static void on_done(void *ctx, const struct imap_result *res)
 		else if (it->asked)
 			settle_large(b, it, res->err);
 		else
-			again_or_fail(b, it, res->err < 0 ? res->err : it->odd_len >= 0 ? ERR_IO : ERR_NOTFOUND);
+			again_or_fail(b, it,
+			              res->err < 0       ? res->err
+			              : it->odd_len >= 0 ? ERR_IO
+			                                 : ERR_NOTFOUND);
 	}
 	if (b->ready_urgent)
 		flush(b);
@@ -467,8 +473,9 @@ static void send_small(struct sync_bodies *b)
 		(void)dequeue(b);
 		if (alone)
 			break;
-	} while (b->queue && b->queue->need.mailbox == mailbox && !b->queue->alone && b->queue->need.size < LARGE &&
-	         o->count < SYNC_SET_BYTES / 11 && o->bytes < COMMAND_BYTES);
+	} while (b->queue && b->queue->need.mailbox == mailbox && !b->queue->alone &&
+	         b->queue->need.size < LARGE && o->count < SYNC_SET_BYTES / 11 &&
+	         o->bytes < COMMAND_BYTES);
 	qsort(o->items, o->count, sizeof(struct item *), by_uid);
 	for (size_t i = 0; i < o->count; i++)
 		if (n == 0 || uids[n - 1] != o->items[i]->need.uid)

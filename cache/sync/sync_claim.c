@@ -3,7 +3,8 @@
 #include "mem.h"
 #include "sync_priv.h"
 
-static struct sync_claim **find(struct sync *s, const struct sync_link *by, bool others, int64_t mailbox)
+static struct sync_claim **find(struct sync *s, const struct sync_link *by, bool others,
+                                int64_t mailbox)
 {
 	struct sync_claim **p = &s->claims;
 

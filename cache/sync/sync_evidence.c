@@ -18,8 +18,9 @@ char *sync_evidence_format(const struct sync_evidence *e)
 {
 	struct buf b = BUF_INIT(EVIDENCE_MAX);
 
-	(void)buf_printf(&b, "validity=%" PRIu32 " uidnext=%" PRIu32 " size=%" PRIu64 " date=%" PRId64
-	                     " found=%" PRIu32,
+	(void)buf_printf(&b,
+	                 "validity=%" PRIu32 " uidnext=%" PRIu32 " size=%" PRIu64 " date=%" PRId64
+	                 " found=%" PRIu32,
 	                 e->uidvalidity, e->uidnext, e->size, e->date, e->found);
 	if (e->digest[0])
 		(void)buf_printf(&b, " digest=%s", e->digest);
@@ -158,8 +159,9 @@ static void status_data(void *ctx, const struct imap_resp *r)
 	seen->uidnext = r->status.has_uidnext ? r->status.uidnext : 0;
 }
 
-int sync_ask(struct sync_link *l, struct imap_cmd **cmd, void (*data)(void *ctx, const struct imap_resp *r),
-             void *ctx, struct sync_reply *reply)
+int sync_ask(struct sync_link *l, struct imap_cmd **cmd,
+             void (*data)(void *ctx, const struct imap_resp *r), void *ctx,
+             struct sync_reply *reply)
 {
 	void (*old_data)(void *, const struct imap_resp *) = l->data;
 	void *old_ctx = l->ctx;
@@ -173,8 +175,8 @@ int sync_ask(struct sync_link *l, struct imap_cmd **cmd, void (*data)(void *ctx,
 	return r;
 }
 
-int sync_target_status(struct sync_link *l, const char *wire_name, uint32_t *uidvalidity, uint32_t *uidnext,
-                       struct sync_reply *reply)
+int sync_target_status(struct sync_link *l, const char *wire_name, uint32_t *uidvalidity,
+                       uint32_t *uidnext, struct sync_reply *reply)
 {
 	struct imap_cmd *cmd = imap_cmd_new("STATUS");
 	struct status_seen seen = { 0 };
@@ -299,7 +301,8 @@ static void body_data(void *ctx, struct sync_box *box, const struct imap_resp *r
 }
 
 /* 1: its bytes are those of the evidence. */
-static int same_body(struct sync_link *l, struct sync_box *box, uint32_t uid, const struct sync_evidence *e)
+static int same_body(struct sync_link *l, struct sync_box *box, uint32_t uid,
+                     const struct sync_evidence *e)
 {
 	struct body_seen seen = { .uid = uid };
 	struct imap_cmd *cmd = imap_cmd_new("UID FETCH");

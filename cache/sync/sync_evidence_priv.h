@@ -34,12 +34,13 @@ int sync_evidence_digest(imap_literal_fn read, void *ctx, uint64_t len, char out
 void sync_evidence_digest_mem(const void *data, size_t len, char out[IMAP_DIGEST_MAX]);
 
 /* One command without a mailbox, with what its untagged data go to; as sync_link_exec(). */
-int sync_ask(struct sync_link *l, struct imap_cmd **cmd, void (*data)(void *ctx, const struct imap_resp *r),
-             void *ctx, struct sync_reply *reply);
+int sync_ask(struct sync_link *l, struct imap_cmd **cmd,
+             void (*data)(void *ctx, const struct imap_resp *r), void *ctx,
+             struct sync_reply *reply);
 
 /* What STATUS says of a mailbox that is not selected here. */
-int sync_target_status(struct sync_link *l, const char *wire_name, uint32_t *uidvalidity, uint32_t *uidnext,
-                       struct sync_reply *reply);
+int sync_target_status(struct sync_link *l, const char *wire_name, uint32_t *uidvalidity,
+                       uint32_t *uidnext, struct sync_reply *reply);
 
 /* One message of the target that came after the evidence was taken. */
 struct sync_candidate {

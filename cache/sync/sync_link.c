@@ -70,7 +70,9 @@ void sync_link_options(const struct sync_config *cfg, struct imap_options *opt)
 {
 	*opt = (struct imap_options){
 		.host = cfg->host,
-		.port = cfg->port ? cfg->port : cfg->tls == SYNC_TLS_IMPLICIT ? 993 : 143,
+		.port = cfg->port                       ? cfg->port
+		        : cfg->tls == SYNC_TLS_IMPLICIT ? 993
+		                                        : 143,
 		.tls = tls_of(cfg->tls),
 		.insecure = cfg->insecure,
 		.cafile = cfg->cafile,
@@ -215,7 +217,8 @@ static void box_note_after(struct sync_box *b, const struct imap_resp *r)
 		uint64_t n = imap_set_size(&r->vanished.uids, 1 << 20);
 
 		for (uint64_t i = 0; i < n; i++)
-			if (imap_msgmap_vanish(b->map, imap_set_nth(&r->vanished.uids, i)) && b->exists)
+			if (imap_msgmap_vanish(b->map, imap_set_nth(&r->vanished.uids, i)) &&
+			    b->exists)
 				b->exists--;
 	}
 }
@@ -284,14 +287,18 @@ static void call_ended(void *ctx, const struct imap_result *res)
 	free(c);
 }
 
-static void send_call(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, sync_done_fn done,
-                      void *ctx, bool is_select)
+static void send_call(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box,
+                      sync_done_fn done, void *ctx, bool is_select)
 {
 	struct sync_call *c = mem_alloc(sizeof(*c));
 	int r;
 
 	*c = (struct sync_call){
-		.link = l, .box = sync_box_ref(box), .done = done, .ctx = ctx, .is_select = is_select,
+		.link = l,
+		.box = sync_box_ref(box),
+		.done = done,
+		.ctx = ctx,
+		.is_select = is_select,
 	};
 	if (l->last)
 		l->last->next = c;
@@ -305,8 +312,8 @@ static void send_call(struct sync_link *l, struct imap_cmd **cmd, struct sync_bo
 	call_ended(c, &(struct imap_result){ .err = r, .unsent = true });
 }
 
-void sync_link_send(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, sync_done_fn done,
-                    void *ctx)
+void sync_link_send(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box,
+                    sync_done_fn done, void *ctx)
 {
 	send_call(l, cmd, box, done, ctx, false);
 }
@@ -365,7 +372,9 @@ void sync_set_copy(struct imap_set *out, const struct imap_set *from)
 void sync_reply_fill(struct sync_reply *out, const struct imap_result *res)
 {
 	*out = (struct sync_reply){
-		.err = res->err, .answered = res->answered, .unsent = res->unsent,
+		.err = res->err,
+		.answered = res->answered,
+		.unsent = res->unsent,
 	};
 	if (!res->resp) {
 		(void)snprintf(out->text, sizeof(out->text), "%s", err_text(res->err));
@@ -391,7 +400,8 @@ void sync_reply_done(void *ctx, const struct imap_result *res)
 	sync_reply_fill(ctx, res);
 }
 
-int sync_link_exec(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, struct sync_reply *out)
+int sync_link_exec(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box,
+                   struct sync_reply *out)
 {
 	struct sync_reply own = { .err = ERR_OFFLINE };
 	int r;
@@ -416,8 +426,12 @@ struct sync_box *sync_link_select(struct sync_link *l, const struct store_mailbo
 	struct imap_cmd *cmd = imap_cmd_new("SELECT");
 
 	*b = (struct sync_box){
-		.refs = 1, .mailbox = m->id, .expected = m->uidvalidity, .map = imap_msgmap_new(),
-		.wire_name = mem_strdup(m->wire_name), .keywords_ok = true,
+		.refs = 1,
+		.mailbox = m->id,
+		.expected = m->uidvalidity,
+		.map = imap_msgmap_new(),
+		.wire_name = mem_strdup(m->wire_name),
+		.keywords_ok = true,
 	};
 	imap_cmd_mailbox(cmd, m->wire_name);
 	send_call(l, &cmd, b, NULL, NULL, true);
@@ -429,14 +443,18 @@ struct sync_box *sync_link_select(struct sync_link *l, const struct store_mailbo
 static int box_record(struct sync_link *l, const struct sync_box *b)
 {
 	struct store_selected sel = {
-		.uidvalidity = b->uidvalidity, .read_only = b->read_only, .uidnotsticky = b->uidnotsticky,
-		.keywords_ok = b->keywords_ok, .permanent_flags = b->permanent_flags,
+		.uidvalidity = b->uidvalidity,
+		.read_only = b->read_only,
+		.uidnotsticky = b->uidnotsticky,
+		.keywords_ok = b->keywords_ok,
+		.permanent_flags = b->permanent_flags,
 	};
 
 	return store_pull_selected(l->store, b->mailbox, &sel);
 }
 
-int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **out, struct err_reason *why)
+int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **out,
+                       struct err_reason *why)
 {
 	struct store_mailbox m;
 	struct sync_box *b;

@@ -29,16 +29,16 @@ struct sync_link;
 /* One selection of a mailbox. */
 struct sync_box {
 	int refs;
-	int64_t mailbox;             /* its identity in the store */
-	uint32_t expected;           /* UIDVALIDITY as known when selecting; 0: none */
-	bool done, ok;               /* SELECT ended; well, and with the expected UIDVALIDITY */
-	int err;                     /* why not: ERR_CONFLICT: UIDVALIDITY is another */
+	int64_t mailbox;   /* its identity in the store */
+	uint32_t expected; /* UIDVALIDITY as known when selecting; 0: none */
+	bool done, ok;     /* SELECT ended; well, and with the expected UIDVALIDITY */
+	int err;           /* why not: ERR_CONFLICT: UIDVALIDITY is another */
 	uint32_t uidvalidity, uidnext, exists;
 	uint64_t highestmodseq;
 	bool read_only, uidnotsticky, keywords_ok, nomodseq;
 	char *permanent_flags;
 	char *wire_name;
-	struct imap_msgmap *map;     /* message numbers to UIDs */
+	struct imap_msgmap *map; /* message numbers to UIDs */
 	void (*data)(void *ctx, struct sync_box *box, const struct imap_resp *r); /* or NULL */
 	void *ctx;
 };
@@ -49,14 +49,14 @@ struct sync_call;
 
 struct sync_link {
 	struct sync *sync;
-	const char *name;            /* for the log */
+	const char *name;             /* for the log */
 	struct imap_session *session; /* changed under sync->lock; others may only interrupt it */
-	int cancel_fd;               /* readable: stop connecting */
-	uint64_t since;              /* sync->drop_links when it was opened */
-	bool progressed;             /* an action is done since: the link was worth having */
+	int cancel_fd;                /* readable: stop connecting */
+	uint64_t since;               /* sync->drop_links when it was opened */
+	bool progressed;              /* an action is done since: the link was worth having */
 	struct store *store;
 	struct sync_call *first, *last; /* outstanding, in order of sending */
-	struct sync_box *box;        /* the last one selected or being selected */
+	struct sync_box *box;           /* the last one selected or being selected */
 	void (*data)(void *ctx, const struct imap_resp *r); /* data of commands without a mailbox */
 	void *ctx;
 	struct err_reason why;       /* how the last connection ended */
@@ -77,8 +77,8 @@ bool sync_link_up(const struct sync_link *l);
 
 /* Queues a command in the mailbox of `box` (NULL: none).  `done` is always called, also
  * when the command could not be queued. */
-void sync_link_send(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, sync_done_fn done,
-                    void *ctx);
+void sync_link_send(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box,
+                    sync_done_fn done, void *ctx);
 
 /* Runs until at most `leave` commands are outstanding.  On an error (ERR_CANCELED: the program
  * stops or pauses) the link is disconnected and all commands have ended when it returns. */
@@ -89,7 +89,7 @@ int sync_link_idle(struct sync_link *l, int max_ms);
 
 /* One command to its end.  0 or its error; `resp`, when wanted, is a copy of the reply's condition. */
 struct sync_reply {
-	int err;          /* of the command: 0 is OK */
+	int err; /* of the command: 0 is OK */
 	bool answered, unsent;
 	enum imap_cond cond;
 	enum imap_code code;
@@ -100,7 +100,8 @@ struct sync_reply {
 void sync_reply_fill(struct sync_reply *out, const struct imap_result *res);
 void sync_reply_release(struct sync_reply *r);
 void sync_set_copy(struct imap_set *out, const struct imap_set *from);
-int sync_link_exec(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box, struct sync_reply *out);
+int sync_link_exec(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box,
+                   struct sync_reply *out);
 
 /* A done function that fills the struct sync_reply at `ctx`. */
 void sync_reply_done(void *ctx, const struct imap_result *res);
@@ -112,7 +113,8 @@ void sync_box_unref(struct sync_box **b);
 
 /* Selects and waits; records what the server said in the store.  ERR_CONFLICT: UIDVALIDITY moved.
  * ERR_NOTFOUND when refused so.  The one that is selected already is not selected again. */
-int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **out, struct err_reason *why);
+int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **out,
+                       struct err_reason *why);
 
 /* Leaves the selected mailbox (UNSELECT) where that is offered; queued, not waited for. */
 void sync_link_unselect(struct sync_link *l);

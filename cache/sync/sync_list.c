@@ -23,7 +23,8 @@ enum {
 static void path_add(struct buf *path, const char *part, size_t len)
 {
 	_cleanup_free_ char *utf8 = imap_utf7_decode(part, len);
-	_cleanup_free_ char *name = store_name_escape(utf8 ? utf8 : part, utf8 ? strlen(utf8) : len);
+	_cleanup_free_ char *name = store_name_escape(utf8 ? utf8 : part,
+	                                              utf8 ? strlen(utf8) : len);
 
 	if (path->len)
 		(void)buf_putc(path, '/');
@@ -102,7 +103,8 @@ static void on_list_data(void *ctx, const struct imap_resp *r)
 
 	if (r->kind == IMAP_RESP_LIST)
 		note_listed(list, &r->list);
-	if (r->kind == IMAP_RESP_QUOTA && r->quota && (r->quota->has_storage || r->quota->has_messages))
+	if (r->kind == IMAP_RESP_QUOTA && r->quota &&
+	    (r->quota->has_storage || r->quota->has_messages))
 		list->quota = (struct store_quota){
 			.known = true,
 			.storage_used_kb = r->quota->storage_used_kb,
@@ -147,8 +149,9 @@ static int ask_extended(struct sync_link *l, struct sync_reply *reply)
 	bool use = imap_session_has(l->session, "SPECIAL-USE");
 	bool status = imap_session_has(l->session, "LIST-STATUS");
 
-	imap_cmd_rawf(cmd, "\"\" \"*\" RETURN (SUBSCRIBED CHILDREN%s%s%s)", use ? " SPECIAL-USE" : "",
-	              status ? " STATUS " : "", status ? status_items(l) : "");
+	imap_cmd_rawf(cmd, "\"\" \"*\" RETURN (SUBSCRIBED CHILDREN%s%s%s)",
+	              use ? " SPECIAL-USE" : "", status ? " STATUS " : "",
+	              status ? status_items(l) : "");
 	return sync_link_exec(l, &cmd, NULL, reply);
 }
 
@@ -172,7 +175,8 @@ static int ask_status(struct sync_link *l, const struct sync_list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		struct imap_cmd *cmd;
 
-		if (list->items[i].has_status || wordset_has(list->items[i].attributes, "\\Noselect") ||
+		if (list->items[i].has_status ||
+		    wordset_has(list->items[i].attributes, "\\Noselect") ||
 		    wordset_has(list->items[i].attributes, "\\NonExistent"))
 			continue;
 		cmd = imap_cmd_new("STATUS");
@@ -208,8 +212,10 @@ static int record(struct sync_link *l, struct sync_list *list)
 	part_equal_paths(list);
 	for (size_t i = 0; i < list->count; i++)
 		e[i] = (struct store_list_entry){
-			.wire_name = list->items[i].wire_name, .path = list->items[i].path,
-			.delimiter = list->items[i].delimiter, .attributes = list->items[i].attributes,
+			.wire_name = list->items[i].wire_name,
+			.path = list->items[i].path,
+			.delimiter = list->items[i].delimiter,
+			.attributes = list->items[i].attributes,
 			.subscribed = list->items[i].subscribed,
 		};
 	r = store_pull_list(l->store, e, list->count, list->complete && list->count > 0);
@@ -278,8 +284,8 @@ static int is_gone(struct sync_link *l, const char *wire_name, bool *gone)
 	sync_link_send(l, &list, NULL, sync_reply_done, &list_reply);
 	r = sync_link_run(l, 0);
 	l->data = NULL;
-	*gone = r == 0 && status_reply.answered && list_reply.err == 0 && !find(&found, wire_name) &&
-	        err_is_final(status_reply.err);
+	*gone = r == 0 && status_reply.answered && list_reply.err == 0 &&
+	        !find(&found, wire_name) && err_is_final(status_reply.err);
 	sync_reply_release(&status_reply);
 	sync_reply_release(&list_reply);
 	sync_list_release(&found);
@@ -297,7 +303,8 @@ int sync_list_confirm_gone(struct sync_link *l, const struct sync_list *list)
 	for (size_t i = 0; i < count && r == 0; i++) {
 		bool gone = false;
 
-		if (!boxes[i].missing_since_ms || !boxes[i].wire_name || find(list, boxes[i].wire_name))
+		if (!boxes[i].missing_since_ms || !boxes[i].wire_name ||
+		    find(list, boxes[i].wire_name))
 			continue;
 		r = is_gone(l, boxes[i].wire_name, &gone);
 		if (r < 0 || !gone)

@@ -43,8 +43,8 @@ static void exclude_known(struct sync_batch *b, int64_t mailbox, struct sync_can
 		char prefix[16];
 		int64_t id;
 
-		if (store_message_by_uid(b->link->store, mailbox, c->items[i].uid, &id) < 0 || is_ours(b, id) ||
-		    store_node_get(b->link->store, id, &node) < 0)
+		if (store_message_by_uid(b->link->store, mailbox, c->items[i].uid, &id) < 0 ||
+		    is_ours(b, id) || store_node_get(b->link->store, id, &node) < 0)
 			continue;
 		(void)snprintf(prefix, sizeof(prefix), "%" PRIu32, c->items[i].uid);
 		c->items[i].taken = node.name[0] && strncmp(node.name, prefix, strlen(prefix)) != 0;

@@ -47,8 +47,8 @@ struct sync_scan;
 /* Queues what the plan for this mailbox says; `seen` are its numbers, or NULL after SELECT.
  * `box` is selected or being selected. */
 uint32_t sync_scan_uidvalidity(const struct sync_scan *scan); /* as SELECT said */
-struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box, const struct store_mailbox *m,
-                                  const struct imap_status *seen);
+struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box,
+                                  const struct store_mailbox *m, const struct imap_status *seen);
 
 /* Applies what came: 1 when all is known, 0 when a second look was queued, else the
  * error of this mailbox (ERR_CONFLICT: UIDVALIDITY is another).  Run the link empty before. */
@@ -80,10 +80,10 @@ void sync_bodies_add(struct sync_bodies *b, const struct sync_need *need, bool u
  * right are asked for once more.  0 or why the link is lost. */
 int sync_bodies_run(struct sync_bodies *b, uint64_t bytes);
 
-bool sync_bodies_full(const struct sync_bodies *b);   /* enough is queued to be run */
-int sync_bodies_top_up(struct sync_bodies *b);        /* the same until half the window is in flight */
+bool sync_bodies_full(const struct sync_bodies *b); /* enough is queued to be run */
+int sync_bodies_top_up(struct sync_bodies *b); /* the same until half the window is in flight */
 int64_t sync_bodies_stored(const struct sync_bodies *b);
-bool sync_bodies_stuck(const struct sync_bodies *b);      /* the disk refused */
+bool sync_bodies_stuck(const struct sync_bodies *b); /* the disk refused */
 
 /* ---- sync_serve.c ---- */
 

@@ -43,32 +43,32 @@ struct sync {
 
 	pthread_t worker, server, teller;
 	bool worker_on, server_on, teller_on;
-	int running;            /* of worker and server; under `lock` */
+	int running; /* of worker and server; under `lock` */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool stopping, paused;
-	bool kicked;            /* the log has something new */
-	bool retry_now;         /* resumed by a person: no back-off */
-	bool pull_wanted;       /* the server found a mailbox made anew */
-	bool check_link;        /* the other connection died: is the worker's alive? */
-	bool server_up;         /* the serving connection is signed in */
-	uint64_t drop_links;    /* counts the reasons to leave every link: suspend, pause */
+	bool kicked;         /* the log has something new */
+	bool retry_now;      /* resumed by a person: no back-off */
+	bool pull_wanted;    /* the server found a mailbox made anew */
+	bool check_link;     /* the other connection died: is the worker's alive? */
+	bool server_up;      /* the serving connection is signed in */
+	uint64_t drop_links; /* counts the reasons to leave every link: suspend, pause */
 	struct sync_link *links[2];
 	struct sync_claim *claims;
-	int64_t claim_wanted;   /* mailbox that the worker waits for; 0: none */
+	int64_t claim_wanted; /* mailbox that the worker waits for; 0: none */
 
 	/* What sync_wait() asks for and what came of it, by number of the asking. */
 	uint64_t wait_asked, wait_done, wait_failed;
 	int wait_err;
-	int64_t parked;         /* actions, after the last replay */
+	int64_t parked; /* actions, after the last replay */
 
 	struct sync_want *wants;
 	uint64_t last_ticket;
 	size_t want_count;
 	int64_t ahead[SYNC_AHEAD_MAX];
 	size_t ahead_count;
-	bool link_down;         /* no connection is known to work: waiting is in vain */
+	bool link_down; /* no connection is known to work: waiting is in vain */
 
 	struct sync_status status;
 };
@@ -77,8 +77,9 @@ struct sync {
 enum { SYNC_WORKER, SYNC_SERVER };
 
 /* ---- sync.c ---- */
-bool sync_should_leave(struct sync *s, uint64_t since); /* stopping, paused, or links dropped since */
-void sync_wake_link(struct sync *s, int which);         /* caller holds the lock */
+bool sync_should_leave(struct sync *s,
+                       uint64_t since);         /* stopping, paused, or links dropped since */
+void sync_wake_link(struct sync *s, int which); /* caller holds the lock */
 
 /* Everybody leaves the present connections and makes new ones at once; the lock is held. */
 void sync_drop_links_locked(struct sync *s);
@@ -117,12 +118,12 @@ void sync_want_resolve(struct sync *s, struct store *st);
 
 /* Takes up to `max` requests of one mailbox, newest asked first; `mailbox` 0: any that the
  * other link has not selected.  Taken ones come back with _finish or _untake. */
-size_t sync_want_take(struct sync *s, const struct sync_link *l, int64_t mailbox, struct sync_need *out,
-                      size_t max);
+size_t sync_want_take(struct sync *s, const struct sync_link *l, int64_t mailbox,
+                      struct sync_need *out, size_t max);
 void sync_want_finish(struct sync *s, int64_t message, int err); /* all who want this message */
 void sync_want_untake(struct sync *s, int64_t message);
-bool sync_want_alive(struct sync *s, int64_t message); /* somebody still wants it */
-bool sync_want_any(struct sync *s);                    /* untaken ones; lock held */
+bool sync_want_alive(struct sync *s, int64_t message);              /* somebody still wants it */
+bool sync_want_any(struct sync *s);                                 /* untaken ones; lock held */
 bool sync_want_takeable(struct sync *s, const struct sync_link *l); /* of those; lock held */
 void sync_want_fail_all(struct sync *s, int err);
 size_t sync_ahead_take(struct sync *s, int64_t *out, size_t max);

@@ -8,14 +8,15 @@
 #include "wordset.h"
 
 enum {
-	SCANS = 32,     /* mailboxes looked into at a time */
-	LOOK_AT = 500,  /* missing bodies asked from the store at a time */
+	SCANS = 32,    /* mailboxes looked into at a time */
+	LOOK_AT = 500, /* missing bodies asked from the store at a time */
 	WANTS = 32
 };
 
 static bool can_select(const struct store_mailbox *m)
 {
-	return m->selectable && m->wire_name && !m->missing_since_ms && m->profile != STORE_PROFILE_NONE;
+	return m->selectable && m->wire_name && !m->missing_since_ms &&
+	       m->profile != STORE_PROFILE_NONE;
 }
 
 /* ---- Descriptors and flags ---- */
@@ -30,12 +31,13 @@ static bool is_due(const struct store_mailbox *m, const struct sync_seen *seen)
 		return true;
 	if (st->messages == 0)
 		return false;
-	return !st->has_highestmodseq || st->highestmodseq == 0 || st->highestmodseq != m->highestmodseq;
+	return !st->has_highestmodseq || st->highestmodseq == 0 ||
+	       st->highestmodseq != m->highestmodseq;
 }
 
 /* Settles a group of scans whose commands are queued: round by round, all of them in one go. */
-static int settle_group(struct sync_link *l, struct sync_scan **scans, const struct store_mailbox **boxes,
-                        size_t count)
+static int settle_group(struct sync_link *l, struct sync_scan **scans,
+                        const struct store_mailbox **boxes, size_t count)
 {
 	size_t open = count;
 	int r = 0;
@@ -57,7 +59,8 @@ static int settle_group(struct sync_link *l, struct sync_scan **scans, const str
 				if (r == 0)
 					r = sync_scan_mailbox(l, boxes[i]->id);
 			} else if (done < 0) {
-				log_warn("sync: mailbox %s: %s", boxes[i]->wire_name, err_text(done));
+				log_warn("sync: mailbox %s: %s", boxes[i]->wire_name,
+				         err_text(done));
 			}
 			if (!sync_link_up(l))
 				break;
@@ -68,8 +71,8 @@ static int settle_group(struct sync_link *l, struct sync_scan **scans, const str
 	return sync_link_up(l) ? 0 : r < 0 ? r : ERR_OFFLINE;
 }
 
-static int scan_all(struct sync_link *l, const struct sync_list *list, const struct store_mailbox *boxes,
-                    size_t count)
+static int scan_all(struct sync_link *l, const struct sync_list *list,
+                    const struct store_mailbox *boxes, size_t count)
 {
 	struct sync_scan *scans[SCANS];
 	const struct store_mailbox *of[SCANS];
@@ -84,8 +87,8 @@ static int scan_all(struct sync_link *l, const struct sync_list *list, const str
 			sync_claim_wait(l->sync, l, boxes[i].id);
 			box = sync_link_select(l, &boxes[i]);
 			of[n] = &boxes[i];
-			scans[n++] = sync_scan_begin(l, box, &boxes[i],
-			                             seen && seen->has_status ? &seen->status : NULL);
+			scans[n++] = sync_scan_begin(
+				l, box, &boxes[i], seen && seen->has_status ? &seen->status : NULL);
 			sync_box_unref(&box);
 		}
 		if (n == SCANS || (n > 0 && i + 1 == count)) {
@@ -140,20 +143,25 @@ static void add_wants(struct sync_link *l, struct sync_bodies *b, int64_t mailbo
 }
 
 /* Queues and runs what one mailbox lacks; leaves the window full for the next one. */
-static int bodies_of(struct sync_link *l, struct sync_bodies *b, int64_t mailbox, uint64_t max_bytes,
-                     uint64_t *bytes, int64_t *queued)
+static int bodies_of(struct sync_link *l, struct sync_bodies *b, int64_t mailbox,
+                     uint64_t max_bytes, uint64_t *bytes, int64_t *queued)
 {
 	const struct sync_config *cfg = &l->sync->cfg;
-	int64_t since = cfg->max_age_days ? clock_wall_ns() / 1000000000 - (int64_t)cfg->max_age_days * 86400 : 0;
+	int64_t since = cfg->max_age_days
+	                        ? clock_wall_ns() / 1000000000 - (int64_t)cfg->max_age_days * 86400
+	                        : 0;
 	struct store_missing *missing = mem_alloc(LOOK_AT * sizeof(*missing));
 	uint32_t below = 0;
 	int n, r = 0;
 
 	do {
-		n = store_pull_missing(l->store, mailbox, below, cfg->max_size, since, missing, LOOK_AT);
+		n = store_pull_missing(l->store, mailbox, below, cfg->max_size, since, missing,
+		                       LOOK_AT);
 		for (int i = 0; i < n && r == 0 && (!max_bytes || *bytes < max_bytes); i++) {
 			struct sync_need need = {
-				.message = missing[i].id, .mailbox = mailbox, .uid = missing[i].uid,
+				.message = missing[i].id,
+				.mailbox = mailbox,
+				.uid = missing[i].uid,
 				.size = missing[i].size,
 			};
 
@@ -170,8 +178,8 @@ static int bodies_of(struct sync_link *l, struct sync_bodies *b, int64_t mailbox
 		add_wants(l, b, mailbox);
 		if (r == 0)
 			r = sync_bodies_top_up(b);
-	} while (r == 0 && n == LOOK_AT && !sync_bodies_stuck(b) && (!max_bytes || *bytes < max_bytes) &&
-	         !sync_claim_asked(l->sync, mailbox));
+	} while (r == 0 && n == LOOK_AT && !sync_bodies_stuck(b) &&
+	         (!max_bytes || *bytes < max_bytes) && !sync_claim_asked(l->sync, mailbox));
 	free(missing);
 	return r;
 }
@@ -243,7 +251,9 @@ int sync_pull_pass(struct sync_link *l)
 	if (r == 0)
 		r = sync_list_confirm_gone(l, &list);
 	if (r == 0)
-		r = store_mailbox_list(l->store, &boxes, &count) < 0 ? 0 : scan_all(l, &list, boxes, count);
+		r = store_mailbox_list(l->store, &boxes, &count) < 0
+		            ? 0
+		            : scan_all(l, &list, boxes, count);
 	store_mailbox_list_free(boxes, count);
 	sync_list_release(&list);
 	boxes = NULL;

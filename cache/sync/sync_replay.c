@@ -10,10 +10,10 @@
 #include "sync_pass_priv.h"
 
 enum {
-	BATCH_MAX = 1000,     /* actions of a batch that have no body */
-	LOOK_AHEAD = 5000,    /* actions looked at for one batch */
-	TRIES_REFUSED = 3,    /* of a refusal without a code */
-	TRIES_TOGETHER = 1,   /* an action that was lost more often goes alone, and later */
+	BATCH_MAX = 1000,   /* actions of a batch that have no body */
+	LOOK_AHEAD = 5000,  /* actions looked at for one batch */
+	TRIES_REFUSED = 3,  /* of a refusal without a code */
+	TRIES_TOGETHER = 1, /* an action that was lost more often goes alone, and later */
 	BACKOFF_MAX_MS = 300000,
 };
 
@@ -29,13 +29,13 @@ static const struct kind {
 	[STORE_OP_REPLACE] = { sync_run_append, 1 },
 	[STORE_OP_COPY] = { sync_run_transfer, BATCH_MAX },
 	[STORE_OP_MOVE] = { sync_run_transfer, BATCH_MAX },
-	[STORE_OP_DELETE] = { sync_run_delete, BATCH_MAX },  /* expunging twice is harmless */
-	[STORE_OP_FLAGS] = { sync_run_flags, BATCH_MAX },    /* a set union: twice is harmless */
-	[STORE_OP_CREATE] = { sync_run_mailbox, 1 },         /* twice is harmless */
-	[STORE_OP_REMOVE] = { sync_run_mailbox, 1 },         /* twice is harmless */
+	[STORE_OP_DELETE] = { sync_run_delete, BATCH_MAX }, /* expunging twice is harmless */
+	[STORE_OP_FLAGS] = { sync_run_flags, BATCH_MAX },   /* a set union: twice is harmless */
+	[STORE_OP_CREATE] = { sync_run_mailbox, 1 },        /* twice is harmless */
+	[STORE_OP_REMOVE] = { sync_run_mailbox, 1 },        /* twice is harmless */
 	[STORE_OP_RENAME] = { sync_run_mailbox, 1 },
-	[STORE_OP_SUBSCRIBE] = { sync_run_mailbox, 1 },      /* twice is harmless */
-	[STORE_OP_UNSUBSCRIBE] = { sync_run_mailbox, 1 },    /* twice is harmless */
+	[STORE_OP_SUBSCRIBE] = { sync_run_mailbox, 1 },   /* twice is harmless */
+	[STORE_OP_UNSUBSCRIBE] = { sync_run_mailbox, 1 }, /* twice is harmless */
 };
 
 /* Actions that this pass has dealt with and that are still in the log. */
@@ -68,7 +68,8 @@ static bool lacks_uid(const struct store_op *op)
 
 int sync_act_done(struct sync_batch *b, struct sync_act *a, uint32_t uidvalidity)
 {
-	struct store_op_done done = { .uidvalidity = a->new_uid ? uidvalidity : 0, .uid = a->new_uid };
+	struct store_op_done done = { .uidvalidity = a->new_uid ? uidvalidity : 0,
+		                      .uid = a->new_uid };
 
 	a->settled = true;
 	b->link->progressed = true;
@@ -84,7 +85,8 @@ static int64_t back_off(int tries)
 	return ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
 }
 
-int sync_act_later(struct sync_batch *b, struct sync_act *a, int64_t delay_ms, int err, const char *text)
+int sync_act_later(struct sync_batch *b, struct sync_act *a, int64_t delay_ms, int err,
+                   const char *text)
 {
 	a->settled = true;
 	return store_op_requeue(b->link->store, a->op.seq, wall_ms() + delay_ms, err, text);
@@ -124,7 +126,8 @@ int sync_batch_refused(struct sync_batch *b, int err, const char *text)
 int sync_batch_later(struct sync_batch *b, int64_t delay_ms, int err, const char *text)
 {
 	for (size_t i = 0; i < b->count; i++) {
-		int r = b->acts[i].settled ? 0 : sync_act_later(b, &b->acts[i], delay_ms, err, text);
+		int r = b->acts[i].settled ? 0
+		                           : sync_act_later(b, &b->acts[i], delay_ms, err, text);
 
 		if (r < 0)
 			return r;
@@ -269,8 +272,8 @@ void sync_search_data(void *ctx, struct sync_box *box, const struct imap_resp *r
 		sync_uids_add(ctx, r->search.numbers[i]);
 }
 
-void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids, char sign,
-                     const char *flags, struct sync_reply *reply)
+void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids,
+                     char sign, const char *flags, struct sync_reply *reply)
 {
 	for (size_t at = 0, n; at < uids->count; at += n) {
 		struct imap_cmd *cmd = imap_cmd_new("UID STORE");
@@ -305,8 +308,9 @@ static void keep(struct pass *p, int64_t seq)
 static bool goes_with(const struct store_op *first, const struct store_op *op)
 {
 	return op->tries <= TRIES_TOGETHER && first->tries <= TRIES_TOGETHER &&
-	       op->kind == first->kind && op->state == first->state && op->mailbox == first->mailbox &&
-	       op->target == first->target && op->delete_mode == first->delete_mode && op->step == first->step;
+	       op->kind == first->kind && op->state == first->state &&
+	       op->mailbox == first->mailbox && op->target == first->target &&
+	       op->delete_mode == first->delete_mode && op->step == first->step;
 }
 
 static void batch_add(struct sync_batch *b, struct store_op *op)
@@ -350,8 +354,8 @@ static int gather(struct pass *p, int64_t after, struct sync_batch *b)
 		else if (is_mailbox_kind(op.kind))
 			break;
 		store_op_release(&op);
-		if (b->count >= kinds[b->acts[0].op.kind].batch || is_mailbox_kind(b->acts[0].op.kind) ||
-		    ++looked >= LOOK_AHEAD)
+		if (b->count >= kinds[b->acts[0].op.kind].batch ||
+		    is_mailbox_kind(b->acts[0].op.kind) || ++looked >= LOOK_AHEAD)
 			break;
 	}
 	store_op_release(&op);

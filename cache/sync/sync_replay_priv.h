@@ -19,10 +19,10 @@
 struct sync_act {
 	struct store_op op;
 	struct sync_evidence ev;
-	bool settled;           /* done, parked or put back: nothing more to do in this pass */
-	bool seen;              /* the mailbox still has it */
-	bool right;             /* FLAGS: its flags are as wanted */
-	uint32_t new_uid;       /* what the target gave it; 0: not known */
+	bool settled;            /* done, parked or put back: nothing more to do in this pass */
+	bool seen;               /* the mailbox still has it */
+	bool right;              /* FLAGS: its flags are as wanted */
+	uint32_t new_uid;        /* what the target gave it; 0: not known */
 	struct sync_reply reply; /* of the command that it led */
 	const struct sync_reply *shared; /* of the command that it was part of */
 };
@@ -44,7 +44,8 @@ int sync_act_done(struct sync_batch *b, struct sync_act *a, uint32_t uidvalidity
 int sync_act_refused(struct sync_batch *b, struct sync_act *a, int err, const char *text);
 
 /* Not executed and not its fault: put back for `delay_ms`. */
-int sync_act_later(struct sync_batch *b, struct sync_act *a, int64_t delay_ms, int err, const char *text);
+int sync_act_later(struct sync_batch *b, struct sync_act *a, int64_t delay_ms, int err,
+                   const char *text);
 
 /* Sent, the link lost, and certainly not executed: may be sent once more at once; after that it is
  * put back with back-off and goes alone, so that a message on which the server hangs up
@@ -93,8 +94,8 @@ int sync_expunge(struct sync_batch *b, struct sync_box *box, int step);
 
 /* Queues UID STORE +-FLAGS.SILENT of these UIDs.  `reply` keeps the first refusal, or the last OK:
  * init it with zeros, release it. */
-void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids, char sign,
-                     const char *flags, struct sync_reply *reply);
+void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids,
+                     char sign, const char *flags, struct sync_reply *reply);
 
 /* ---- The kinds ---- */
 int sync_run_flags(struct sync_batch *b);

@@ -19,14 +19,15 @@
  * A step in brackets is taken when the answers before call for it; each at most once.
  */
 enum {
-	GROUP = 1000,         /* UIDs asked for in one command */
-	SPARSE = 4,           /* a range is sparse that is so many times its messages, */
-	SPARSE_MIN = 4000,    /* and that long */
-	WRITE_EVERY = 500,    /* descriptors or flags in one transaction */
-	FEW = 3               /* so many may be gone without a second look */
+	GROUP = 1000,      /* UIDs asked for in one command */
+	SPARSE = 4,        /* a range is sparse that is so many times its messages, */
+	SPARSE_MIN = 4000, /* and that long */
+	WRITE_EVERY = 500, /* descriptors or flags in one transaction */
+	FEW = 3            /* so many may be gone without a second look */
 };
 
-struct fact { /* a FETCH answer, kept until it is written */
+/* A FETCH answer, kept until it is written */
+struct fact {
 	struct store_descriptor d;
 	bool whole; /* a descriptor; else flags only */
 };
@@ -34,28 +35,29 @@ struct fact { /* a FETCH answer, kept until it is written */
 struct sync_scan {
 	struct sync_link *link;
 	struct sync_box *box;
-	const char *descriptor;  /* what is asked of new messages */
-	uint32_t last;           /* all up to this one were known after the last complete pass */
-	uint32_t uidnext;        /* what the commands were planned by; 0: unknown */
-	uint64_t highestmodseq;  /* of before the first command */
+	const char *descriptor; /* what is asked of new messages */
+	uint32_t last;          /* all up to this one were known after the last complete pass */
+	uint32_t uidnext;       /* what the commands were planned by; 0: unknown */
+	uint64_t highestmodseq; /* of before the first command */
 	uint32_t unseen;
-	uint32_t *known;         /* ascending */
-	bool *named;             /* by the server, of each known one */
+	uint32_t *known; /* ascending */
+	bool *named;     /* by the server, of each known one */
 	size_t known_count;
-	bool to_the_end;         /* a command went up to "*" */
+	bool to_the_end;                      /* a command went up to "*" */
 	uint32_t named_count, new_count, top; /* top: highest UID named */
 	struct fact *facts;
 	size_t fact_count;
 	struct sync_uids found;     /* by UID SEARCH */
 	struct sync_uids strangers; /* in the old range, but not known */
 	bool sparse, asked, met, late, doubted;
-	bool recorded;           /* SELECT's facts are in the store */
-	int err;                 /* the first command that failed */
+	bool recorded; /* SELECT's facts are in the store */
+	int err;       /* the first command that failed */
 };
 
 /* The second where the store looks for messages whose UID it does not know (RFC 4549 4.2.2.1). */
 #define DESCRIPTOR "(UID FLAGS RFC822.SIZE INTERNALDATE)"
-#define DESCRIPTOR_AND_ID "(UID FLAGS RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
+#define DESCRIPTOR_AND_ID \
+	"(UID FLAGS RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
 
 /* ---- Answers ---- */
 
@@ -77,8 +79,10 @@ static int write_facts(struct sync_scan *c)
 		return r;
 	if (!c->recorded) {
 		struct store_selected sel = {
-			.uidvalidity = c->box->uidvalidity, .read_only = c->box->read_only,
-			.uidnotsticky = c->box->uidnotsticky, .keywords_ok = c->box->keywords_ok,
+			.uidvalidity = c->box->uidvalidity,
+			.read_only = c->box->read_only,
+			.uidnotsticky = c->box->uidnotsticky,
+			.keywords_ok = c->box->keywords_ok,
 			.permanent_flags = c->box->permanent_flags,
 		};
 
@@ -247,15 +251,18 @@ static bool is_sparse(uint32_t span, uint32_t messages)
 	return span > SPARSE_MIN && span / SPARSE > messages;
 }
 
-struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box, const struct store_mailbox *m,
-                                  const struct imap_status *seen)
+struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box,
+                                  const struct store_mailbox *m, const struct imap_status *seen)
 {
 	struct sync_scan *c = mem_alloc(sizeof(*c));
 
 	*c = (struct sync_scan){
-		.link = l, .box = sync_box_ref(box), .last = m->uidnext ? m->uidnext - 1 : 0,
+		.link = l,
+		.box = sync_box_ref(box),
+		.last = m->uidnext ? m->uidnext - 1 : 0,
 		.uidnext = seen && seen->has_uidnext ? seen->uidnext : box->uidnext,
-		.highestmodseq = seen && seen->has_highestmodseq ? seen->highestmodseq : box->highestmodseq,
+		.highestmodseq = seen && seen->has_highestmodseq ? seen->highestmodseq
+		                                                 : box->highestmodseq,
 		.unseen = seen && seen->has_unseen ? seen->unseen : m->unseen,
 	};
 	c->descriptor = store_pull_expects(l->store, m->id) > 0 ? DESCRIPTOR_AND_ID : DESCRIPTOR;
@@ -424,8 +431,8 @@ static void on_status(void *ctx, const struct imap_resp *r)
 
 static void forget_uids(struct sync_link *l, const struct store_mailbox *m, uint32_t uidvalidity)
 {
-	log_warn("sync: mailbox %s was made anew on the server (UIDVALIDITY %u, was %u)", m->wire_name,
-	         uidvalidity, m->uidvalidity);
+	log_warn("sync: mailbox %s was made anew on the server (UIDVALIDITY %u, was %u)",
+	         m->wire_name, uidvalidity, m->uidvalidity);
 	if (store_pull_reset(l->store, m->id, uidvalidity) < 0)
 		log_error("sync: mailbox %s cannot be reset", m->wire_name);
 }

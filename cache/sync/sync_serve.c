@@ -10,7 +10,7 @@
  */
 enum {
 	AT_A_TIME = 32,
-	IDLE_MS = 9 * 60 * 1000, /* home routers forget a link after ten minutes */
+	IDLE_MS = 9 * 60 * 1000,       /* home routers forget a link after ten minutes */
 	PUSHED_BYTES = 4 * 1024 * 1024 /* bodies fetched before people are looked after again */
 };
 
@@ -18,8 +18,8 @@ struct serving {
 	struct sync *s;
 	struct sync_link *l;
 	struct sync_backoff backoff;
-	int64_t resting;   /* mailbox in which to IDLE */
-	bool more;         /* bodies of it are missing still */
+	int64_t resting; /* mailbox in which to IDLE */
+	bool more;       /* bodies of it are missing still */
 };
 
 bool sync_server_absent(struct sync *s)
@@ -64,10 +64,13 @@ static int serve_ahead(struct serving *v)
 	for (size_t i = 0; i < n; i++) {
 		struct store_message m;
 
-		if (store_body_have(v->l->store, messages[i]) || store_message_get(v->l->store, messages[i], &m) < 0)
+		if (store_body_have(v->l->store, messages[i]) ||
+		    store_message_get(v->l->store, messages[i], &m) < 0)
 			continue;
 		if (m.uid && m.mailbox && sync_claim_try(v->s, v->l, m.mailbox))
-			sync_bodies_add(b, &(struct sync_need){ m.id, m.mailbox, m.uid, m.server_size }, false);
+			sync_bodies_add(
+				b, &(struct sync_need){ m.id, m.mailbox, m.uid, m.server_size },
+				false);
 		store_message_release(&m);
 	}
 	r = sync_bodies_run(b, 0);
@@ -186,7 +189,8 @@ static bool may_connect(struct sync *s)
 	bool may;
 
 	pthread_mutex_lock(&s->lock);
-	may = s->cfg.connections > 1 && !s->paused && !s->link_down && s->status.state != SYNC_CONNECTING;
+	may = s->cfg.connections > 1 && !s->paused && !s->link_down &&
+	      s->status.state != SYNC_CONNECTING;
 	if (!may && !s->stopping)
 		sync_rest_until(s, clock_mono_ms() + 60 * 1000);
 	pthread_mutex_unlock(&s->lock);

@@ -20,7 +20,7 @@ struct sync_want {
 	int64_t deadline_ms;
 	sync_body_fn done;
 	void *ctx;
-	int err; /* WANT_OVER */
+	int err;                /* WANT_OVER */
 	struct sync_want *next; /* newest first */
 };
 
@@ -29,7 +29,8 @@ enum {
 	SUSPEND_MIN_MS = 3000 /* shorter ones do not cost a connection */
 };
 
-uint64_t sync_want_body(struct sync *s, int64_t message, int64_t deadline_ms, sync_body_fn done, void *ctx)
+uint64_t sync_want_body(struct sync *s, int64_t message, int64_t deadline_ms, sync_body_fn done,
+                        void *ctx)
 {
 	struct sync_want *w = mem_alloc(sizeof(*w));
 	uint64_t ticket;
@@ -37,8 +38,12 @@ uint64_t sync_want_body(struct sync *s, int64_t message, int64_t deadline_ms, sy
 	pthread_mutex_lock(&s->lock);
 	ticket = ++s->last_ticket; /* `w` may be over as soon as the lock is free */
 	*w = (struct sync_want){
-		.ticket = ticket, .need.message = message, .deadline_ms = deadline_ms,
-		.done = done, .ctx = ctx, .next = s->wants,
+		.ticket = ticket,
+		.need.message = message,
+		.deadline_ms = deadline_ms,
+		.done = done,
+		.ctx = ctx,
+		.next = s->wants,
 	};
 	if (s->link_down || s->want_count >= SYNC_WANTS_MAX) {
 		w->state = WANT_OVER;
@@ -152,8 +157,8 @@ static bool listed(const struct sync_need *list, size_t n, int64_t message)
 	return false;
 }
 
-size_t sync_want_take(struct sync *s, const struct sync_link *l, int64_t mailbox, struct sync_need *out,
-                      size_t max)
+size_t sync_want_take(struct sync *s, const struct sync_link *l, int64_t mailbox,
+                      struct sync_need *out, size_t max)
 {
 	size_t n = 0;
 

@@ -217,7 +217,8 @@ void sync_worker_main(struct sync *s)
 		sync_link_disconnect(w.l);
 		if (stopping(s) || r == ERR_CANCELED)
 			continue;
-		log_info("sync: no connection to %s: %s", s->cfg.host, why.text[0] ? why.text : err_text(r));
+		log_info("sync: no connection to %s: %s", s->cfg.host,
+		         why.text[0] ? why.text : err_text(r));
 		/* a link that has served before is worth a new one at once */
 		if (w.l->progressed)
 			sync_backoff_reset(&w.backoff);

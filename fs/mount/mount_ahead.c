@@ -14,7 +14,8 @@
  */
 #define AHEAD_RING 256
 #define AHEAD_BODY_MAX ((size_t)1024 * 1024)
-#define AHEAD_BYTES ((size_t)6 * 1024 * 1024) /* of one window: the kernel may drop what waits long */
+#define AHEAD_BYTES \
+	((size_t)6 * 1024 * 1024) /* of one window: the kernel may drop what waits long */
 #define AHEAD_MARK_MAX ((size_t)16 * 1024)
 
 struct mount_ahead {

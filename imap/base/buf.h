@@ -13,7 +13,10 @@ struct buf {
 	size_t max;
 };
 
-#define BUF_INIT(max_bytes) { .max = (max_bytes) }
+#define BUF_INIT(max_bytes)        \
+	{                          \
+		.max = (max_bytes) \
+	}
 
 void buf_init(struct buf *b, size_t max_bytes);
 

@@ -7,9 +7,9 @@
 
 /* Small and fixed allocations never fail: the process ends with a log line.
  * What a peer can size goes through struct buf or a checked malloc(). */
-void *mem_alloc(size_t size);               /* zeroed */
+void *mem_alloc(size_t size);                      /* zeroed */
 void *mem_realloc(void *p, size_t n, size_t size); /* n * size, checked for overflow */
-char *mem_strdup(const char *s);            /* NULL for NULL */
+char *mem_strdup(const char *s);                   /* NULL for NULL */
 char *mem_strndup(const char *s, size_t len);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -25,11 +25,11 @@ static inline void mem_free_ptr(void *p)
 #define _cleanup_free_ __attribute__((cleanup(mem_free_ptr)))
 
 /* Takes the pointer out of a local that would be freed. */
-#define mem_steal(p)                   \
-	({                             \
-		__typeof__(p) _p = (p);\
-		(p) = NULL;            \
-		_p;                    \
+#define mem_steal(p)                    \
+	({                              \
+		__typeof__(p) _p = (p); \
+		(p) = NULL;             \
+		_p;                     \
 	})
 
 #endif

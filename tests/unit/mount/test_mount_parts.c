@@ -31,13 +31,27 @@ static void flags_to_wire(void **state)
 	static const struct {
 		const char *word, *wire;
 	} rows[] = {
-		{ "Seen", "\\Seen" },       { "seen", "\\Seen" },   { "\\Seen", "\\Seen" },
-		{ "ANSWERED", "\\Answered" }, { "Draft", "\\Draft" }, { "deleted", "\\Deleted" },
-		{ "Flagged", "\\Flagged" }, { "$Work", "$Work" },   { "NonJunk", "NonJunk" },
-		{ "", NULL },               { "\\", NULL },         { "Recent", NULL },
-		{ "\\Recent", NULL },       { "a b", NULL },        { "a(b", NULL },
-		{ "a\"b", NULL },           { "a\\b", NULL },       { "a]b", NULL },
-		{ "gr\xc3\xbc\xc3\x9f", NULL }, { "a%b", NULL },    { "a*b", NULL },
+		{ "Seen", "\\Seen" },
+		{ "seen", "\\Seen" },
+		{ "\\Seen", "\\Seen" },
+		{ "ANSWERED", "\\Answered" },
+		{ "Draft", "\\Draft" },
+		{ "deleted", "\\Deleted" },
+		{ "Flagged", "\\Flagged" },
+		{ "$Work", "$Work" },
+		{ "NonJunk", "NonJunk" },
+		{ "", NULL },
+		{ "\\", NULL },
+		{ "Recent", NULL },
+		{ "\\Recent", NULL },
+		{ "a b", NULL },
+		{ "a(b", NULL },
+		{ "a\"b", NULL },
+		{ "a\\b", NULL },
+		{ "a]b", NULL },
+		{ "gr\xc3\xbc\xc3\x9f", NULL },
+		{ "a%b", NULL },
+		{ "a*b", NULL },
 	};
 
 	(void)state;
@@ -167,7 +181,8 @@ static void sniff(void **state)
 /* While a message is being written it is at no moment surely none. */
 static void sniff_grows(void **state)
 {
-	static const char text[] = "Received: from a\r\n\tby b\r\nFrom: x\r\nSubject : y\r\n\r\nbody\n";
+	static const char text[] =
+		"Received: from a\r\n\tby b\r\nFrom: x\r\nSubject : y\r\n\r\nbody\n";
 
 	(void)state;
 	for (size_t len = 1; len < sizeof(text); len++) {

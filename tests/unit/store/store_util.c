@@ -5,7 +5,7 @@
 
 static void open_world(struct world *w)
 {
-	struct err_reason why = {""};
+	struct err_reason why = { "" };
 
 	if (store_open(w->state, w->cache, &w->s, &why) != 0)
 		fail_msg("store_open: %s", why.text);
@@ -14,11 +14,11 @@ static void open_world(struct world *w)
 int world_up(void **state)
 {
 	static const struct store_list_entry list[] = {
-		{"INBOX", "INBOX", '/', "", true},
-		{"Work", "Work", '/', "", true},
-		{"Trash", "Trash", '/', "\\Trash", true},
+		{ "INBOX", "INBOX", '/', "", true },
+		{ "Work", "Work", '/', "", true },
+		{ "Trash", "Trash", '/', "\\Trash", true },
 	};
-	static const struct store_selected sel = {7, false, false, true, "\\*"};
+	static const struct store_selected sel = { 7, false, false, true, "\\*" };
 	struct world *w = mem_alloc(sizeof(*w));
 
 	snprintf(w->dir, sizeof(w->dir), "/tmp/store-test-XXXXXX");
@@ -60,7 +60,8 @@ void world_reopen(struct world *w)
 int64_t world_pull(struct world *w, int64_t mailbox, uint32_t uid, const char *flags)
 {
 	struct store_descriptor d = {
-		.uid = uid, .flags = flags, .size = 100, .date = 1700000000, .modseq = 5};
+		.uid = uid, .flags = flags, .size = 100, .date = 1700000000, .modseq = 5
+	};
 	int64_t id = 0;
 
 	OK(store_pull_descriptor(w->s, mailbox, &d));

@@ -20,7 +20,8 @@ static void assert_body(struct world *w, int64_t id, const char *want)
 /* A body makes the size exact and gives the Message-ID; parts of any size */
 static void test_parts(void **state)
 {
-	static const char text[] = "Subject: a\r\nMessage-Id:\r\n <one@two>\r\n\r\nMessage-ID: <no>\r\n";
+	static const char text[] =
+		"Subject: a\r\nMessage-Id:\r\n <one@two>\r\n\r\nMessage-ID: <no>\r\n";
 	struct world *w = *state;
 	int64_t id = world_pull(w, w->inbox, 5, "");
 	struct store_body_writer *b = NULL;
@@ -101,7 +102,7 @@ static void test_pointer_stays(void **state)
 
 	world_body(w, a, "first text");
 	OK(store_body_get(w->s, a, &data, &len));
-	OK(store_pull_expunged(w->s, w->inbox, (uint32_t[]){5}, 1));
+	OK(store_pull_expunged(w->s, w->inbox, (uint32_t[]){ 5 }, 1));
 	assert_false(store_body_have(w->s, a));
 	for (uint32_t i = 10; i < 20; i++)
 		world_body(w, world_pull(w, w->inbox, i, ""), "other text");
@@ -129,7 +130,7 @@ static void test_reclaim(void **state)
 	for (uint32_t i = 1; i <= 4; i++)
 		world_body(w, world_pull(w, w->inbox, i, ""), big);
 	a = world_pull(w, w->inbox, 4, "");
-	OK(store_pull_expunged(w->s, w->inbox, (uint32_t[]){1, 2, 3}, 3));
+	OK(store_pull_expunged(w->s, w->inbox, (uint32_t[]){ 1, 2, 3 }, 3));
 	before = pack_blocks(w);
 	world_reopen(w);
 	OK(store_recover(w->s));
@@ -193,7 +194,7 @@ static void test_copy_shares(void **state)
 	OK(store_message_copy(w->s, a, w->work, "b.eml", &b));
 	assert_body(w, b, "some text");
 	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_COPY).seq, NULL));
-	OK(store_pull_expunged(w->s, w->inbox, (uint32_t[]){5}, 1));
+	OK(store_pull_expunged(w->s, w->inbox, (uint32_t[]){ 5 }, 1));
 	world_reopen(w);
 	OK(store_recover(w->s));
 	assert_body(w, b, "some text");
@@ -203,7 +204,7 @@ static void test_copy_shares(void **state)
 static void test_disk_full(void **state)
 {
 	struct world *w = *state;
-	struct rlimit old, small = {0};
+	struct rlimit old, small = { 0 };
 	int64_t a = world_pull(w, w->inbox, 5, ""), b = world_pull(w, w->inbox, 6, "");
 	char *big = mem_alloc(1 << 20);
 	struct store_body_writer *bw = NULL;
@@ -239,9 +240,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
-		T(test_parts),     T(test_interleaved), T(test_batch),     T(test_pointer_stays),
-		T(test_reclaim),   T(test_cache_lost),  T(test_pack_lost), T(test_copy_shares),
-		T(test_disk_full),
+		T(test_parts),         T(test_interleaved), T(test_batch),
+		T(test_pointer_stays), T(test_reclaim),     T(test_cache_lost),
+		T(test_pack_lost),     T(test_copy_shares), T(test_disk_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

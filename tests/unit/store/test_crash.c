@@ -88,14 +88,15 @@ static void check_all(struct world *w, const struct acks *a)
 static void test_kill(void **state)
 {
 	struct world *w = *state;
-	struct acks *a = mmap(NULL, sizeof(*a), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct acks *a = mmap(NULL, sizeof(*a), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	                      -1, 0);
 	unsigned int seed = (unsigned int)time(NULL);
 
 	assert_ptr_not_equal(a, MAP_FAILED);
 	printf("seed %u\n", seed);
 	store_close(&w->s);
 	for (int round = 0; round < ROUNDS; round++) {
-		struct timespec ts = {0, (long)(5 + rand_r(&seed) % 60) * 1000000};
+		struct timespec ts = { 0, (long)(5 + rand_r(&seed) % 60) * 1000000 };
 		pid_t pid = fork();
 		int status;
 

@@ -48,7 +48,8 @@ static void test_flags_fold(void **state)
 	OK(store_op_sent(w->s, world_op(w, 0, STORE_OP_FLAGS).seq, 1, "look"));
 	assert_int_equal(store_message_flag(w->s, id, "", "$x"), 1);
 	assert_int_equal(world_ops(w), 2);
-	assert_int_equal(world_op(w, 1, STORE_OP_FLAGS).depends_on, world_op(w, 0, STORE_OP_FLAGS).seq);
+	assert_int_equal(world_op(w, 1, STORE_OP_FLAGS).depends_on,
+	                 world_op(w, 0, STORE_OP_FLAGS).seq);
 }
 
 /* R162, R164: flag changes before an expunge go, but not those that a copy saw */
@@ -65,8 +66,10 @@ static void test_expunge_drops_flags(void **state)
 	OK(store_message_remove(w->s, b, STORE_DELETE_EXPUNGE));
 	assert_int_equal(world_ops(w), 4);
 	world_op(w, 1, STORE_OP_FLAGS);
-	assert_int_equal(world_op(w, 2, STORE_OP_COPY).depends_on, world_op(w, 1, STORE_OP_FLAGS).seq);
-	assert_int_equal(world_op(w, 3, STORE_OP_DELETE).depends_on, world_op(w, 2, STORE_OP_COPY).seq);
+	assert_int_equal(world_op(w, 2, STORE_OP_COPY).depends_on,
+	                 world_op(w, 1, STORE_OP_FLAGS).seq);
+	assert_int_equal(world_op(w, 3, STORE_OP_DELETE).depends_on,
+	                 world_op(w, 2, STORE_OP_COPY).seq);
 	assert_flags(w, copy, "\\Flagged");
 }
 
@@ -76,7 +79,7 @@ static void test_upload(void **state)
 	struct world *w = *state;
 	int64_t id = world_upload(w, w->inbox, "hi.eml", "Subject: x\r\n\r\nhello");
 	struct store_op op = world_op(w, 0, STORE_OP_APPEND);
-	struct store_op_done done = {.uidvalidity = 7, .uid = 40};
+	struct store_op_done done = { .uidvalidity = 7, .uid = 40 };
 	struct store_message m;
 	const void *data;
 	size_t len;
@@ -104,7 +107,7 @@ static void test_upload_other_validity(void **state)
 {
 	struct world *w = *state;
 	int64_t id = world_upload(w, w->inbox, "hi.eml", "x: y\r\n\r\nz");
-	struct store_op_done done = {.uidvalidity = 8, .uid = 40};
+	struct store_op_done done = { .uidvalidity = 8, .uid = 40 };
 	struct store_message m;
 
 	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_APPEND).seq, &done));
@@ -120,7 +123,7 @@ static void test_upload_seen_by_pull(void **state)
 	struct world *w = *state;
 	int64_t id = world_upload(w, w->inbox, "hi.eml", "x: y\r\n\r\nz");
 	int64_t pulled = world_pull(w, w->inbox, 40, "\\Seen"), now;
-	struct store_op_done done = {.uidvalidity = 7, .uid = 40};
+	struct store_op_done done = { .uidvalidity = 7, .uid = 40 };
 	struct store_node n[4];
 
 	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_APPEND).seq, &done));
@@ -136,7 +139,8 @@ static void test_upload_found_again(void **state)
 	struct world *w = *state;
 	int64_t id = world_upload(w, w->inbox, "hi.eml", "x: y\r\n\r\nz");
 	struct store_descriptor d = {
-		.uid = 9, .flags = "", .size = 9, .date = 5, .message_id = "<a@b>"};
+		.uid = 9, .flags = "", .size = 9, .date = 5, .message_id = "<a@b>"
+	};
 	int64_t now;
 
 	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_APPEND).seq, NULL));
@@ -185,7 +189,7 @@ static void test_remove_and_pull(void **state)
 	OK(store_message_remove(w->s, id, STORE_DELETE_TRASH));
 	assert_at(w, id, w->trash);
 	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_DELETE).seq,
-	                 &(struct store_op_done){.uidvalidity = 7, .uid = 3}));
+	                 &(struct store_op_done){ .uidvalidity = 7, .uid = 3 }));
 	assert_int_equal(world_pull(w, w->trash, 3, ""), id);
 	OK(store_message_remove(w->s, id, STORE_DELETE_TRASH));
 	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_DELETE).seq, NULL));
@@ -209,7 +213,7 @@ static void test_move_chain(void **state)
 	/* R047: the new UID binds to the same node */
 	OK(store_message_move(w->s, id, w->work, "five.eml", false, STORE_DELETE_TRASH));
 	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_MOVE).seq,
-	                 &(struct store_op_done){.uidvalidity = 7, .uid = 1}));
+	                 &(struct store_op_done){ .uidvalidity = 7, .uid = 1 }));
 	assert_int_equal(world_pull(w, w->work, 1, ""), id);
 }
 
@@ -219,7 +223,7 @@ static void test_park_cascade(void **state)
 	struct world *w = *state;
 	int64_t id = world_upload(w, w->inbox, "a.eml", "x: y\r\n\r\nz"), copy;
 	int64_t other = world_pull(w, w->inbox, 5, "");
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	int64_t append = world_op(w, 0, STORE_OP_APPEND).seq;
 
 	OK(store_message_copy(w->s, id, w->work, "b.eml", &copy));
@@ -283,7 +287,7 @@ static void test_expunged(void **state)
 	world_body(w, b, "x: y\r\n\r\nbody");
 	OK(store_message_move(w->s, b, w->work, "6.eml", false, STORE_DELETE_TRASH));
 	OK(store_message_move(w->s, c, w->work, "7.eml", false, STORE_DELETE_TRASH));
-	OK(store_pull_expunged(w->s, w->inbox, (uint32_t[]){5, 6, 7, 99}, 4));
+	OK(store_pull_expunged(w->s, w->inbox, (uint32_t[]){ 5, 6, 7, 99 }, 4));
 	assert_int_equal(store_node_get(w->s, a, &n), ERR_NOTFOUND);
 	assert_int_equal(world_ops(w), 2);
 	op = world_op(w, 0, STORE_OP_APPEND);
@@ -299,8 +303,9 @@ static void test_reset(void **state)
 {
 	struct world *w = *state;
 	struct store_descriptor d = {
-		.uid = 5, .flags = "", .size = 12, .date = 5, .message_id = "<m@n>"};
-	struct store_selected sel = {.uidvalidity = 8};
+		.uid = 5, .flags = "", .size = 12, .date = 5, .message_id = "<m@n>"
+	};
+	struct store_selected sel = { .uidvalidity = 8 };
 	int64_t id, now, up;
 
 	OK(store_pull_descriptor(w->s, w->inbox, &d));
@@ -327,7 +332,7 @@ static void test_chain_on_new_mailbox(void **state)
 {
 	struct world *w = *state;
 	int64_t id = world_pull(w, w->inbox, 5, ""), a, b;
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	struct store_mailbox m;
 
 	OK(store_mailbox_create(w->s, STORE_ROOT, "A", &a));
@@ -362,10 +367,10 @@ static void test_copy_before_remove(void **state)
 
 static void test_rename_subtree(void **state)
 {
-	static const struct store_list_entry more = {"Work/Sub", "Work/Sub", '/', "", false};
+	static const struct store_list_entry more = { "Work/Sub", "Work/Sub", '/', "", false };
 	struct world *w = *state;
 	int64_t sub, again;
-	struct store_op_done done = {.wire_name = "Job"};
+	struct store_op_done done = { .wire_name = "Job" };
 	char *path = NULL;
 
 	OK(store_pull_list(w->s, &more, 1, false));
@@ -415,7 +420,7 @@ static void test_draft(void **state)
 	OK(store_message_upload(w->s, id, "", NULL));
 	assert_int_equal(world_op(w, 0, STORE_OP_APPEND).spool, spool);
 	assert_int_equal(world_op(w, 1, STORE_OP_REPLACE).spool, second);
-	OK(store_op_done(w->s, op.seq, &(struct store_op_done){.uidvalidity = 7, .uid = 4}));
+	OK(store_op_done(w->s, op.seq, &(struct store_op_done){ .uidvalidity = 7, .uid = 4 }));
 	assert_int_equal(world_op(w, 0, STORE_OP_REPLACE).uid, 4);
 	assert_int_equal(store_body_adopt(w->s, id), ERR_CONFLICT);
 }

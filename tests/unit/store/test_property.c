@@ -16,7 +16,7 @@
 #define BOXES 3
 #define STEPS 120
 
-static const char *const words[] = {"\\Seen", "\\Flagged", "$Work"};
+static const char *const words[] = { "\\Seen", "\\Flagged", "$Work" };
 
 /* One message on a model server. */
 struct remote {
@@ -93,7 +93,7 @@ static struct remote *find_remote(struct side *d, int box, uint32_t uid)
 static uint32_t remote_add(struct side *d, int box, int content, unsigned int flags)
 {
 	assert_true(d->count < MESSAGES * 4);
-	d->msg[d->count++] = (struct remote){true, box, ++d->uidnext[box], content, flags};
+	d->msg[d->count++] = (struct remote){ true, box, ++d->uidnext[box], content, flags };
 	return d->uidnext[box];
 }
 
@@ -122,7 +122,8 @@ static void pull_one(struct side *d, const struct remote *m)
 {
 	char *flags = words_of(m->flags);
 	struct store_descriptor desc = {
-		.uid = m->uid, .flags = flags, .size = 10, .date = m->content, .modseq = 1};
+		.uid = m->uid, .flags = flags, .size = 10, .date = m->content, .modseq = 1
+	};
 
 	OK(store_pull_descriptor(d->w->s, d->box[m->box], &desc));
 	free(flags);
@@ -149,7 +150,8 @@ static uint32_t carry(struct side *d, const struct store_op *op, struct remote *
 	case STORE_OP_DELETE:
 		old = *m;
 		m->there = false;
-		return op->target ? remote_add(d, box_of(d, op->target), old.content, old.flags) : 0;
+		return op->target ? remote_add(d, box_of(d, op->target), old.content, old.flags)
+		                  : 0;
 	case STORE_OP_FLAGS:
 		m->flags = (m->flags | bits_of(op->add)) & ~bits_of(op->del);
 		return 0;
@@ -167,13 +169,14 @@ static uint32_t carry(struct side *d, const struct store_op *op, struct remote *
 /* R128: every UID that is used was given by the server. */
 static void execute(struct history *h, struct side *d, const struct store_op *op)
 {
-	struct store_op_done done = {.uidvalidity = 7};
+	struct store_op_done done = { .uidvalidity = 7 };
 	struct remote *m = NULL;
 
 	if (op->kind != STORE_OP_APPEND) {
 		m = find_remote(d, box_of(d, op->mailbox), op->uid);
 		if (!m)
-			fail_msg("seed %u: action %d on a UID that is not there", h->seed, op->kind);
+			fail_msg("seed %u: action %d on a UID that is not there", h->seed,
+			         op->kind);
 	}
 	if (rnd(h, 3) == 0) {
 		OK(store_op_sent(d->w->s, op->seq, 1, "evidence"));
@@ -189,7 +192,7 @@ static void execute(struct history *h, struct side *d, const struct store_op *op
 
 static void replay(struct history *h, struct side *d)
 {
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 
 	while (store_op_next(d->w->s, 0, 0, &op) == 1) {
 		execute(h, d, &op);
@@ -288,7 +291,7 @@ static void do_upload(struct history *h)
 		d->id[i] = world_file(d->w, d->box[box], name, text);
 		OK(store_message_upload(d->w->s, d->id[i], flags, NULL));
 	}
-	h->seen[i] = (struct seen){true, box, content, bits};
+	h->seen[i] = (struct seen){ true, box, content, bits };
 	free(flags);
 }
 
@@ -311,8 +314,8 @@ static void do_move(struct history *h, int i)
 
 	snprintf(name, sizeof(name), "m%d.eml", i);
 	for (int k = 0; k < 2; k++)
-		OK(store_message_move(h->side[k].w->s, h->side[k].id[i], h->side[k].box[box], name, false,
-		                      STORE_DELETE_TRASH));
+		OK(store_message_move(h->side[k].w->s, h->side[k].id[i], h->side[k].box[box], name,
+		                      false, STORE_DELETE_TRASH));
 	h->seen[i].box = box;
 }
 
@@ -386,16 +389,17 @@ static void do_arrive(struct history *h)
 		pull_one(d, &d->msg[d->count - 1]);
 		OK(store_message_by_uid(d->w->s, d->box[box], uid, &d->id[i]));
 	}
-	h->seen[i] = (struct seen){true, box, content, bits};
+	h->seen[i] = (struct seen){ true, box, content, bits };
 }
 
 /* Some actions only, then all: replays that stop in between. */
 static void do_some(struct history *h)
 {
 	for (int k = 0; k < 2; k++) {
-		struct store_op op = {0};
+		struct store_op op = { 0 };
 
-		for (int n = rnd(h, 4); n > 0 && store_op_next(h->side[k].w->s, 0, 0, &op) == 1; n--) {
+		for (int n = rnd(h, 4); n > 0 && store_op_next(h->side[k].w->s, 0, 0, &op) == 1;
+		     n--) {
 			execute(h, &h->side[k], &op);
 			store_op_release(&op);
 		}

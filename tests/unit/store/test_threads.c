@@ -21,14 +21,15 @@ static void *pull(void *arg)
 	if (store_open(sh->w->state, sh->w->cache, &s, NULL) < 0)
 		sh->failed = 1;
 	for (uint32_t i = 1; i <= COUNT && !sh->failed; i++) {
-		struct store_descriptor d = {.uid = i, .flags = "", .size = 3, .date = 1};
+		struct store_descriptor d = { .uid = i, .flags = "", .size = 3, .date = 1 };
 		struct store_body_writer *b = NULL;
 		int64_t id = 0;
 
 		if (store_batch_begin(s) < 0 || store_pull_descriptor(s, sh->w->inbox, &d) < 0 ||
 		    store_message_by_uid(s, sh->w->inbox, i, &id) < 0 ||
-		    store_body_begin(s, id, 10, &b) < 0 || store_body_part(b, "0123456789", 10) < 0 ||
-		    store_body_end(&b) < 0 || store_batch_commit(s) < 0)
+		    store_body_begin(s, id, 10, &b) < 0 ||
+		    store_body_part(b, "0123456789", 10) < 0 || store_body_end(&b) < 0 ||
+		    store_batch_commit(s) < 0)
 			sh->failed = 1;
 	}
 	sh->stop = 1;
@@ -72,7 +73,7 @@ static void *use(void *arg)
 /* R132: two handles write at once; nothing is lost, a reader sees whole bodies only */
 static void test_two_handles(void **state)
 {
-	struct shared sh = {.w = *state};
+	struct shared sh = { .w = *state };
 	pthread_t a, b;
 	int64_t n = 0;
 
@@ -81,8 +82,9 @@ static void test_two_handles(void **state)
 	pthread_join(a, NULL);
 	pthread_join(b, NULL);
 	assert_int_equal(sh.failed, 0);
-	assert_int_equal(store_db_int(&sh.w->s->db, &n, "SELECT count(*) FROM message WHERE uid > 0", ""),
-	                 1);
+	assert_int_equal(
+		store_db_int(&sh.w->s->db, &n, "SELECT count(*) FROM message WHERE uid > 0", ""),
+		1);
 	assert_int_equal(n, COUNT);
 }
 

@@ -114,7 +114,7 @@ static void test_large_uids(void **state)
 static void test_keywords_refused(void **state)
 {
 	struct world *w = *state;
-	struct store_selected sel = {7, false, false, false, "\\Seen $ok"};
+	struct store_selected sel = { 7, false, false, false, "\\Seen $ok" };
 	int64_t id = world_pull(w, w->inbox, 5, "");
 
 	OK(store_pull_selected(w->s, w->inbox, &sel));
@@ -125,7 +125,7 @@ static void test_keywords_refused(void **state)
 
 static void test_list_missing(void **state)
 {
-	static const struct store_list_entry one = {"INBOX", "INBOX", '/', "", true};
+	static const struct store_list_entry one = { "INBOX", "INBOX", '/', "", true };
 	struct world *w = *state;
 	struct store_mailbox m;
 
@@ -165,10 +165,19 @@ static void test_escape(void **state)
 	static const struct {
 		const char *in, *out;
 	} rows[] = {
-		{"plain", "plain"}, {"a/b", "a%2Fb"},     {".", "%2E"},          {"..", "%2E."},
-		{"...", "..."},     {"100%", "100%"},     {"a%2Fb", "a%252Fb"},  {"\x01", "%01"},
-		{"\xff", "%FF"},    {"\xc3\xa9", "\xc3\xa9"}, {"\xc3", "%C3"},   {"\xc0\xaf", "%C0%AF"},
-		{"\xed\xa0\x80", "%ED%A0%80"},
+		{ "plain", "plain" },
+		{ "a/b", "a%2Fb" },
+		{ ".", "%2E" },
+		{ "..", "%2E." },
+		{ "...", "..." },
+		{ "100%", "100%" },
+		{ "a%2Fb", "a%252Fb" },
+		{ "\x01", "%01" },
+		{ "\xff", "%FF" },
+		{ "\xc3\xa9", "\xc3\xa9" },
+		{ "\xc3", "%C3" },
+		{ "\xc0\xaf", "%C0%AF" },
+		{ "\xed\xa0\x80", "%ED%A0%80" },
 	};
 
 	(void)state;
@@ -189,10 +198,22 @@ static void test_escape(void **state)
 
 static void test_scratch_names(void **state)
 {
-	static const char *const yes[] = {".a.swp", "4913", "x~", ".#x", "#x#", "a.tmp", "sedAb12Cd",
-	                                  "._x", ".DS_Store", ".nfs0001", ".Trash-1000",
-	                                  ".mail.eml.aB3dEf", ".goutputstream-X", ".~lock.a#"};
-	static const char *const no[] = {"5.eml", "sedate", "sedation.x", "a.swp.eml", ".hidden", "x"};
+	static const char *const yes[] = { ".a.swp",
+		                           "4913",
+		                           "x~",
+		                           ".#x",
+		                           "#x#",
+		                           "a.tmp",
+		                           "sedAb12Cd",
+		                           "._x",
+		                           ".DS_Store",
+		                           ".nfs0001",
+		                           ".Trash-1000",
+		                           ".mail.eml.aB3dEf",
+		                           ".goutputstream-X",
+		                           ".~lock.a#" };
+	static const char *const no[] = { "5.eml",     "sedate",  "sedation.x",
+		                          "a.swp.eml", ".hidden", "x" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
@@ -232,7 +253,7 @@ static void listen_to(void *ctx, enum store_change what, int64_t node, int64_t p
 static void test_listener(void **state)
 {
 	struct world *w = *state;
-	struct note n = {0};
+	struct note n = { 0 };
 	int64_t id;
 
 	store_set_listener(w->s, listen_to, &n);
@@ -252,7 +273,7 @@ static void test_listener(void **state)
 static void test_lock(void **state)
 {
 	struct world *w = *state;
-	struct err_reason why = {""};
+	struct err_reason why = { "" };
 	int a = -1, b = -1;
 
 	OK(store_lock(w->state, &a, &why));
@@ -268,7 +289,7 @@ static void test_newer_refused(void **state)
 {
 	struct world *w = *state;
 	struct store *other = NULL;
-	struct err_reason why = {""};
+	struct err_reason why = { "" };
 
 	world_upload(w, w->inbox, "u.eml", "x: y\r\n\r\nz");
 	OK(store_db_script(&w->s->db, "UPDATE op SET kind = 77"));
@@ -309,13 +330,13 @@ static void test_bulk(void **state)
 	enum { COUNT = 10000 };
 	static struct store_node page[200];
 	struct world *w = *state;
-	struct store_op op = {0};
+	struct store_op op = { 0 };
 	int64_t t0 = clock_mono_ms(), t1, t2, t3, after = 0;
 	int n, total = 0, ops = 0;
 
 	OK(store_batch_begin(w->s));
 	for (uint32_t i = 1; i <= COUNT; i++) {
-		struct store_descriptor d = {.uid = i, .flags = "\\Seen", .size = i, .date = i};
+		struct store_descriptor d = { .uid = i, .flags = "\\Seen", .size = i, .date = i };
 
 		OK(store_pull_descriptor(w->s, w->inbox, &d));
 	}
@@ -349,11 +370,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
-		T(test_create_and_list), T(test_ids_not_reused),  T(test_rename),
-		T(test_names_and_dates), T(test_large_uids),      T(test_keywords_refused),
-		T(test_list_missing),    T(test_mailbox_gone),    T(test_escape),
-		T(test_scratch_names),   T(test_listener),        T(test_lock),
-		T(test_newer_refused),   T(test_recover),         T(test_bulk),
+		T(test_create_and_list), T(test_ids_not_reused), T(test_rename),
+		T(test_names_and_dates), T(test_large_uids),     T(test_keywords_refused),
+		T(test_list_missing),    T(test_mailbox_gone),   T(test_escape),
+		T(test_scratch_names),   T(test_listener),       T(test_lock),
+		T(test_newer_refused),   T(test_recover),        T(test_bulk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

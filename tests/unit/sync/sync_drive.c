@@ -3,10 +3,10 @@
  * An account without a mount, driven by lines on stdin: words separated by tabs.  Each command
  * answers with lines and ends with "." and the outcome.  For the tests with a real server.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -36,7 +36,8 @@ static int password(void *ctx, char *out, size_t cap, struct err_reason *why)
 	return 0;
 }
 
-static void on_change(void *ctx, enum store_change what, int64_t node, int64_t parent, const char *name)
+static void on_change(void *ctx, enum store_change what, int64_t node, int64_t parent,
+                      const char *name)
 {
 	(void)ctx;
 	(void)what;
@@ -73,8 +74,8 @@ static void print_node(struct drive *d, const struct store_node *n)
 		return;
 	printf("%d\t%s\t%lld", (int)n->kind, path, (long long)n->size);
 	if (n->kind == STORE_KIND_MESSAGE && store_message_get(d->st, n->id, &m) == 0) {
-		printf("\t%u\t%u\t%s\t%s\t%lld", m.uidvalidity, m.uid, m.flags, m.message_id ? m.message_id : "",
-		       (long long)m.date);
+		printf("\t%u\t%u\t%s\t%s\t%lld", m.uidvalidity, m.uid, m.flags,
+		       m.message_id ? m.message_id : "", (long long)m.date);
 		print_digest(d, n->id);
 		store_message_release(&m);
 	}
@@ -104,8 +105,8 @@ static int show_queue(struct drive *d)
 	int r = store_op_list(d->st, &list, &count);
 
 	for (size_t i = 0; i < count; i++)
-		printf("%lld\t%d\t%d\t%d\t%s\n", (long long)list[i].seq, (int)list[i].kind, (int)list[i].state,
-		       list[i].err, list[i].error ? list[i].error : "");
+		printf("%lld\t%d\t%d\t%d\t%s\n", (long long)list[i].seq, (int)list[i].kind,
+		       (int)list[i].state, list[i].err, list[i].error ? list[i].error : "");
 	store_op_list_free(list, count);
 	return r;
 }
@@ -284,9 +285,16 @@ static char *take_word(char **rest)
 static void options(struct drive *d, int argc, char **argv)
 {
 	d->cfg = (struct sync_config){
-		.state_dir = argv[1], .cache_dir = argv[2], .host = "127.0.0.1", .user = "test",
-		.port = (uint16_t)atoi(argv[3]), .tls = SYNC_TLS_NONE, .password = password,
-		.password_ctx = (char *)(uintptr_t)"secret", .on_change = on_change, .hold_ms = 100,
+		.state_dir = argv[1],
+		.cache_dir = argv[2],
+		.host = "127.0.0.1",
+		.user = "test",
+		.port = (uint16_t)atoi(argv[3]),
+		.tls = SYNC_TLS_NONE,
+		.password = password,
+		.password_ctx = (char *)(uintptr_t) "secret",
+		.on_change = on_change,
+		.hold_ms = 100,
 	};
 	for (int i = 4; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "disable") == 0)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <setjmp.h>
-#include <cmocka.h>
 
 #include "err.h"
 #include "sync_backoff_priv.h"
@@ -21,10 +21,10 @@ static void backoff_grows_to_its_cap(void **state)
 		int err, step;
 		int64_t ms;
 	} rows[] = {
-		{ ERR_OFFLINE, 0, 1000 }, { ERR_OFFLINE, 1, 2000 }, { ERR_OFFLINE, 2, 4000 },
+		{ ERR_OFFLINE, 0, 1000 }, { ERR_OFFLINE, 1, 2000 },  { ERR_OFFLINE, 2, 4000 },
 		{ ERR_OFFLINE, 3, 5000 }, { ERR_TIMEOUT, 50, 5000 }, { ERR_BUSY, 0, 1000 },
-		{ ERR_BUSY, 3, 8000 }, { ERR_BUSY, 50, 300000 }, { ERR_PROTO, 9, 300000 },
-		{ ERR_AUTH, 0, 300000 }, { ERR_TLS, 0, 300000 },
+		{ ERR_BUSY, 3, 8000 },    { ERR_BUSY, 50, 300000 },  { ERR_PROTO, 9, 300000 },
+		{ ERR_AUTH, 0, 300000 },  { ERR_TLS, 0, 300000 },
 	};
 
 	(void)state;
@@ -165,7 +165,8 @@ static void names_stay_inside(void **state)
 	for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
 		char *path = sync_list_path(wires[i], strlen(wires[i]), '/'), *rest = NULL;
 
-		for (char *part = strtok_r(path, "/", &rest); part; part = strtok_r(NULL, "/", &rest)) {
+		for (char *part = strtok_r(path, "/", &rest); part;
+		     part = strtok_r(NULL, "/", &rest)) {
 			assert_string_not_equal(part, ".");
 			assert_string_not_equal(part, "..");
 			assert_null(strchr(part, '\x01'));
