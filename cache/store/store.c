@@ -182,6 +182,8 @@ int store_recover(struct store *s)
 	r = store_spool_recover(s);
 	if (r == 0)
 		r = purge_scratch(s);
+	if (r == 0)
+		r = store_pack_check(s);
 	r = store_txn_end(s, r);
 	if (r == 0)
 		r = adopt_left(s);

@@ -263,20 +263,25 @@ static int begin_index(struct store *s)
 	return r;
 }
 
-static int take_pack(struct store *s, int64_t pack, int64_t used)
+/* `create`: it is new.  A known one that is lost is not made again: what the index has in it
+ * would read as zeros. */
+static int take_pack(struct store *s, int64_t pack, int create)
 {
 	_cleanup_free_ char *path = pack_path(s, pack);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd;
 
+	if (create)
+		mkdir(s->cache_dir, 0700); /* somebody may have cleaned it away */
+	fd = open(path, O_RDWR | O_CLOEXEC | create, 0600);
 	if (fd < 0)
-		return store_sys_error();
+		return errno == ENOENT ? ERR_NOTFOUND : store_sys_error();
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		close(fd);
 		return ERR_BUSY;
 	}
 	s->out_fd = fd;
 	s->out_pack = pack;
-	s->out_end = used;
+	s->out_end = 0;
 	return 0;
 }
 
@@ -298,7 +303,7 @@ static int reuse_pack(struct store *s, int64_t need)
 		int64_t used = 0;
 
 		r = take_pack(s, ids.v[i], 0);
-		if (r == ERR_BUSY) {
+		if (r == ERR_BUSY || r == ERR_NOTFOUND) {
 			r = 0;
 			continue;
 		}
@@ -331,7 +336,7 @@ static int new_pack(struct store *s, int64_t need)
 		s->bodies_open = false;
 		r = store_db_run(&s->bodies, r < 0 ? "ROLLBACK" : "COMMIT", "") < 0 ? ERR_IO : r;
 	}
-	return r < 0 ? r : take_pack(s, id, 0);
+	return r < 0 ? r : take_pack(s, id, O_CREAT | O_EXCL);
 }
 
 static int64_t pack_room(struct store *s)
@@ -350,12 +355,19 @@ int store_pack_sync(struct store *s)
 	return fdatasync(s->out_fd) < 0 ? store_sys_error() : 0;
 }
 
+static bool is_unlinked(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 || st.st_nlink == 0;
+}
+
 /* Makes the handle's pack one that has room for `need` bytes. */
 static int choose_pack(struct store *s, int64_t need)
 {
 	int r;
 
-	if (s->out_fd >= 0 && pack_room(s) >= need)
+	if (s->out_fd >= 0 && pack_room(s) >= need && !is_unlinked(s->out_fd))
 		return 0;
 	/* What this transaction wrote there must be on disk before its index is. */
 	r = store_pack_sync(s);
@@ -532,6 +544,51 @@ void store_pack_abort(struct store *s)
 	s->bodies_open = false;
 	s->out_dirty = false;
 	leave_pack(s); /* a new one's row may be gone */
+}
+
+/* ---- after a start ---- */
+
+/* Takes what lies in a pack that is lost, or behind its end, out of the index. */
+static int check_pack(struct store *s, int64_t pack)
+{
+	_cleanup_free_ char *path = pack_path(s, pack);
+	struct stat st;
+	int64_t size = stat(path, &st) == 0 ? st.st_size : 0;
+
+	return store_db_run(&s->bodies, "DELETE FROM body WHERE pack = ?1 AND off + len > ?2", "ii", pack,
+	                    size);
+}
+
+/* Both sides list what they have in the same order: what the state has and the index has not
+ * is to be fetched again. */
+static int compare(struct store *s)
+{
+	_cleanup_ids_ struct store_ids state = {0};
+	_cleanup_ids_ struct store_ids index = {0};
+	int r = store_db_ids(&s->db, &state, "SELECT id FROM message WHERE body = 1 ORDER BY id", "");
+
+	if (r == 0)
+		r = store_db_ids(&s->bodies, &index, "SELECT message FROM body ORDER BY message", "");
+	for (size_t i = 0, k = 0; r == 0 && i < state.n; i++) {
+		while (k < index.n && index.v[k] < state.v[i])
+			k++;
+		if (k == index.n || index.v[k] != state.v[i])
+			r = store_db_run(&s->db, "UPDATE message SET body = 0 WHERE id = ?1", "i",
+			                 state.v[i]);
+	}
+	return r;
+}
+
+int store_pack_check(struct store *s)
+{
+	_cleanup_ids_ struct store_ids packs = {0};
+	int r = begin_index(s);
+
+	if (r == 0)
+		r = store_db_ids(&s->bodies, &packs, "SELECT id FROM pack", "");
+	for (size_t i = 0; r == 0 && i < packs.n; i++)
+		r = check_pack(s, packs.v[i]);
+	return r < 0 ? r : compare(s);
 }
 
 /* ---- giving room back ---- */

@@ -184,6 +184,29 @@ static void test_pack_lost(void **state)
 	free(path);
 }
 
+/* A cache cleaned away under a running store: old bodies are gone, never zeros; new ones work */
+static void test_cache_cleaned_under_us(void **state)
+{
+	struct world *w = *state;
+	int64_t a = world_pull(w, w->inbox, 5, ""), b = world_pull(w, w->inbox, 6, "");
+	char *cmd = mem_printf("rm -rf '%s'/pack-*", w->cache);
+	struct store_missing m[4];
+
+	world_body(w, a, "some text");
+	assert_int_equal(system(cmd), 0);
+	world_body(w, b, "new text");
+	assert_body(w, b, "new text");
+	world_reopen(w);
+	assert_body(w, b, "new text");
+	assert_false(store_body_have(w->s, a));
+	OK(store_recover(w->s));
+	assert_int_equal(store_pull_missing(w->s, w->inbox, 0, 0, 0, m, 4), 1);
+	assert_int_equal(m[0].id, a);
+	world_body(w, a, "some text");
+	assert_body(w, a, "some text");
+	free(cmd);
+}
+
 /* A copy shares the bytes, which live until both are gone (R046) */
 static void test_copy_shares(void **state)
 {
@@ -240,9 +263,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
-		T(test_parts),         T(test_interleaved), T(test_batch),
-		T(test_pointer_stays), T(test_reclaim),     T(test_cache_lost),
-		T(test_pack_lost),     T(test_copy_shares), T(test_disk_full),
+		T(test_parts),     T(test_interleaved), T(test_batch),     T(test_pointer_stays),
+		T(test_reclaim),   T(test_cache_lost),  T(test_pack_lost), T(test_copy_shares),
+		T(test_disk_full), T(test_cache_cleaned_under_us),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
