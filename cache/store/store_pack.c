@@ -555,20 +555,22 @@ static int check_pack(struct store *s, int64_t pack)
 	struct stat st;
 	int64_t size = stat(path, &st) == 0 ? st.st_size : 0;
 
-	return store_db_run(&s->bodies, "DELETE FROM body WHERE pack = ?1 AND off + len > ?2", "ii", pack,
-	                    size);
+	return store_db_run(&s->bodies, "DELETE FROM body WHERE pack = ?1 AND off + len > ?2", "ii",
+	                    pack, size);
 }
 
 /* Both sides list what they have in the same order: what the state has and the index has not
  * is to be fetched again. */
 static int compare(struct store *s)
 {
-	_cleanup_ids_ struct store_ids state = {0};
-	_cleanup_ids_ struct store_ids index = {0};
-	int r = store_db_ids(&s->db, &state, "SELECT id FROM message WHERE body = 1 ORDER BY id", "");
+	_cleanup_ids_ struct store_ids state = { 0 };
+	_cleanup_ids_ struct store_ids index = { 0 };
+	int r = store_db_ids(&s->db, &state, "SELECT id FROM message WHERE body = 1 ORDER BY id",
+	                     "");
 
 	if (r == 0)
-		r = store_db_ids(&s->bodies, &index, "SELECT message FROM body ORDER BY message", "");
+		r = store_db_ids(&s->bodies, &index, "SELECT message FROM body ORDER BY message",
+		                 "");
 	for (size_t i = 0, k = 0; r == 0 && i < state.n; i++) {
 		while (k < index.n && index.v[k] < state.v[i])
 			k++;
@@ -581,7 +583,7 @@ static int compare(struct store *s)
 
 int store_pack_check(struct store *s)
 {
-	_cleanup_ids_ struct store_ids packs = {0};
+	_cleanup_ids_ struct store_ids packs = { 0 };
 	int r = begin_index(s);
 
 	if (r == 0)

@@ -109,7 +109,7 @@ int store_spool_recover(struct store *s);
 /* ---- store_pack.c ---- */
 int store_pack_open(struct store *s, struct err_reason *why);
 void store_pack_close(struct store *s);
-int store_pack_check(struct store *s); /* at a start: index, packs and state agree */
+int store_pack_check(struct store *s);  /* at a start: index, packs and state agree */
 int store_pack_commit(struct store *s); /* after the state's commit */
 void store_pack_abort(struct store *s);
 int store_pack_share(struct store *s, int64_t from, int64_t to);

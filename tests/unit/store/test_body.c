@@ -263,8 +263,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
-		T(test_parts),     T(test_interleaved), T(test_batch),     T(test_pointer_stays),
-		T(test_reclaim),   T(test_cache_lost),  T(test_pack_lost), T(test_copy_shares),
+		T(test_parts),     T(test_interleaved),
+		T(test_batch),     T(test_pointer_stays),
+		T(test_reclaim),   T(test_cache_lost),
+		T(test_pack_lost), T(test_copy_shares),
 		T(test_disk_full), T(test_cache_cleaned_under_us),
 	};
 
