@@ -160,11 +160,38 @@ static int flag_locked(struct store *s, int64_t id, const char *add, const char 
 	return r < 0 ? r : 1;
 }
 
+/* A file that is no message yet keeps its flags until it is uploaded. */
+static int flag_file(struct store *s, int64_t id, const char *add, const char *del)
+{
+	_cleanup_free_ char *old = store_message_view_flags(s, id, 0);
+	_cleanup_free_ char *more = wordset_union(old, add);
+	_cleanup_free_ char *flags = wordset_minus(more, del);
+	int r;
+
+	if (old && wordset_equal(old, flags))
+		return 0;
+	r = store_db_run(&s->db,
+	                 "INSERT INTO message (id, server_flags) VALUES (?1, ?2)"
+	                 " ON CONFLICT (id) DO UPDATE SET server_flags = ?2",
+	                 "is", id, flags);
+	return r < 0 ? r : store_node_touch(s, id);
+}
+
+static int flag_node(struct store *s, int64_t id, const char *add, const char *del)
+{
+	struct store_node n;
+	int r = store_node_get(s, id, &n);
+
+	if (r == 0 && n.kind == STORE_KIND_FILE)
+		return flag_file(s, id, add, del);
+	return r < 0 ? r : flag_locked(s, id, add, del);
+}
+
 int store_message_flag(struct store *s, int64_t id, const char *add, const char *del)
 {
 	int r = store_txn_begin(s);
 
-	return r < 0 ? r : store_txn_end(s, flag_locked(s, id, add, del));
+	return r < 0 ? r : store_txn_end(s, flag_node(s, id, add, del));
 }
 
 /* ---- remove ---- */

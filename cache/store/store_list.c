@@ -214,13 +214,13 @@ int store_quota_get(struct store *s, struct store_quota *q)
 int store_totals_get(struct store *s, struct store_totals *t)
 {
 	sqlite3_stmt *st;
-	int r = store_db_row(
-		&s->db, &st,
-		"SELECT (SELECT count(*) FROM mailbox), count(*),"
-		" coalesce(sum(m.body), 0), coalesce(sum(m.body * n.size), 0),"
-		" coalesce(sum(m.body = 0 AND n.spool = 0), 0)"
-		" FROM message m JOIN node n ON n.id = m.id WHERE n.parent IS NOT NULL",
-		"");
+	int r = store_db_row(&s->db, &st,
+	                     "SELECT (SELECT count(*) FROM mailbox), count(*),"
+	                     " coalesce(sum(m.body), 0), coalesce(sum(m.body * n.size), 0),"
+	                     " coalesce(sum(m.body = 0 AND n.spool = 0), 0)"
+	                     " FROM message m JOIN node n ON n.id = m.id WHERE n.parent IS NOT NULL"
+	                     " AND n.kind = 3",
+	                     "");
 
 	if (r <= 0)
 		return r < 0 ? r : ERR_IO;

@@ -32,7 +32,8 @@ int store_message_by_uid(struct store *s, int64_t mailbox, uint32_t uid, int64_t
 
 /* ---- Changes by the user: view and action in one transaction ---- */
 
-/* Sets and clears flags.  What is already so is not logged.  Returns 1 when an action
+/* Sets and clears flags.  A local file keeps them for its upload, nothing is logged; it has no
+ * store_message (ERR_NOTFOUND) before its first flag.  On a message:  What is already so is not logged.  Returns 1 when an action
  * was logged, 0 when nothing was to do.  ERR_PERM: keywords the mailbox cannot keep. */
 int store_message_flag(struct store *s, int64_t id, const char *add, const char *del);
 

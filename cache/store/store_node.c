@@ -252,6 +252,8 @@ int store_node_delete(struct store *s, int64_t id)
 	if (r < 0)
 		return r;
 	r = store_db_run(&s->db, "DELETE FROM node WHERE id = ?1", "i", id);
+	if (r == 0 && n.kind == STORE_KIND_FILE) /* the flags it was to be sent with */
+		r = store_db_run(&s->db, "DELETE FROM message WHERE id = ?1", "i", id);
 	if (r < 0)
 		return r;
 	if (n.spool != 0)

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "wordset.h"
+
 /* How bytes written here become something that the server is to get: APPEND and REPLACE. */
 
 static int zone_of(time_t t)
@@ -26,13 +28,15 @@ static int check_mailbox(struct store *s, int64_t id)
 static int upload_new(struct store *s, const struct store_node *n, const char *flags,
                       const char *message_id)
 {
+	_cleanup_free_ char *before = store_message_view_flags(s, n->id, 0);
+	_cleanup_free_ char *all = wordset_union(before, flags);
 	int64_t date = n->mtime_ns / 1000000000;
 	struct store_op op = {
 		.kind = STORE_OP_APPEND,
 		.mailbox = n->parent,
 		.message = n->id,
 		.spool = n->spool,
-		.add = (char *)flags,
+		.add = all,
 	};
 	int r = store_db_run(&s->db, "UPDATE node SET kind = 3, mode = mode & ~73 WHERE id = ?1",
 	                     "i", n->id);
@@ -40,9 +44,11 @@ static int upload_new(struct store *s, const struct store_node *n, const char *f
 	if (r == 0)
 		r = store_db_run(&s->db,
 		                 "INSERT INTO message (id, date, zone, server_size, message_id,"
-		                 " server_flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		                 " server_flags) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id)"
+		                 " DO UPDATE SET date = ?2, zone = ?3, server_size = ?4,"
+		                 " message_id = ?5, server_flags = ?6",
 		                 "iiiiss", n->id, date, INT(zone_of(date)), n->size, message_id,
-		                 flags);
+		                 all);
 	return r < 0 ? r : store_log_insert(s, &op, 0, NULL, NULL);
 }
 

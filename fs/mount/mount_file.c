@@ -98,7 +98,6 @@ void mount_file_drop(struct mount *m, struct mount_file *f)
 {
 	mount_file_close(m, f);
 	*slot(m->files, f->id) = f->next;
-	free(f->flags);
 	free(f->reason);
 	free(f);
 }
@@ -116,7 +115,6 @@ void mount_files_free(struct mount_files **files)
 			next = f->next;
 			if (f->fd >= 0)
 				close(f->fd);
-			free(f->flags);
 			free(f->reason);
 			free(f);
 		}
@@ -133,7 +131,7 @@ static void make_room(struct mount *m)
 
 	if (m->files->open_count < FILES_OPEN_MAX || !f)
 		return;
-	if (f->dirty || f->candidate || f->flags || f->reason)
+	if (f->dirty || f->candidate || f->reason)
 		mount_file_close(m, f);
 	else
 		mount_file_drop(m, f);

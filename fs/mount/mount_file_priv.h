@@ -21,7 +21,6 @@ struct mount_file {
 	int64_t changed_ms;      /* monotonic, of the last change */
 	int64_t look_ms;         /* monotonic, of the next look; 0: when the hold is over */
 	unsigned int change;     /* counts changes */
-	char *flags;             /* for the upload: a wire set; NULL: none */
 	char *reason;            /* why it is no message */
 	struct mount_file *next; /* of its hash chain */
 	struct mount_file *newer, *older; /* of the open ones */

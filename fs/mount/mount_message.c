@@ -154,7 +154,7 @@ static int queue(struct mount *m, struct store *s, const struct store_node *n,
 	mount_files_lock(m);
 	f = mount_file_find(m, n->id);
 	if (f && f->change == change && !f->unlinked) {
-		r = store_message_upload(s, n->id, f->flags, message_id);
+		r = store_message_upload(s, n->id, "", message_id);
 		if (r == 0)
 			mount_file_drop(m, f);
 	}

@@ -66,7 +66,7 @@ static void rest(struct mount *m, int64_t id, unsigned int change)
 	f = mount_file_find(m, id);
 	if (f && f->change == change && !f->unlinked) {
 		f->candidate = false;
-		if (f->flags || f->reason || f->dirty)
+		if (f->reason || f->dirty)
 			mount_file_close(m, f);
 		else
 			mount_file_drop(m, f);

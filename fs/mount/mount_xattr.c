@@ -41,17 +41,13 @@ static int find_node(struct mount *m, fuse_ino_t ino, const char *name, struct s
 static int flags_now(struct mount *m, const struct store_node *n, char **out)
 {
 	struct store_message msg;
-	struct mount_file *f;
 	int r;
 
-	if (n->kind == STORE_KIND_FILE) {
-		mount_files_lock(m);
-		f = mount_file_find(m, n->id);
-		*out = mem_strdup(f && f->flags ? f->flags : "");
-		mount_files_unlock(m);
+	r = store_message_get(m->store, n->id, &msg);
+	if (r == ERR_NOTFOUND && n->kind == STORE_KIND_FILE) {
+		*out = mem_strdup("");
 		return 0;
 	}
-	r = store_message_get(m->store, n->id, &msg);
 	if (r < 0)
 		return r;
 	*out = mem_steal(msg.flags);
@@ -128,31 +124,11 @@ void mount_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		reply_value(req, "", 0, size);
 }
 
-/* Flags of a file that is no message yet go along with its upload. */
-static int change_file_flags(struct mount *m, const struct store_node *n, const char *add,
-                             const char *del)
-{
-	struct mount_file *f;
-	char *flags;
-
-	mount_files_lock(m);
-	f = mount_file_get(m, n);
-	_cleanup_free_ char *more = wordset_union(f->flags, add);
-	flags = wordset_minus(more, del);
-	free(f->flags);
-	f->flags = flags;
-	mount_files_unlock(m);
-	return 0;
-}
-
 static int change_flags(struct mount *m, const struct store_node *n, const char *add,
                         const char *del)
 {
-	int r;
+	int r = store_message_flag(m->store, n->id, add, del);
 
-	if (n->kind == STORE_KIND_FILE)
-		return change_file_flags(m, n, add, del);
-	r = store_message_flag(m->store, n->id, add, del);
 	if (r > 0)
 		sync_kick(m->sync);
 	return r;

@@ -102,6 +102,34 @@ static void test_upload(void **state)
 	assert_true(store_body_have(w->s, id));
 }
 
+/* R060: flags set on a file before it is complete outlive a restart and go along */
+static void test_file_flags(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_file(w, w->inbox, "hi.eml", "x: y\r\n\r\nz");
+	struct store_op *l = NULL;
+	struct store_message m;
+	size_t n = 0;
+
+	assert_int_equal(store_message_get(w->s, id, &m), ERR_NOTFOUND);
+	assert_int_equal(store_message_flag(w->s, id, "\\Flagged $x", NULL), 0);
+	assert_int_equal(store_message_flag(w->s, id, NULL, "$x"), 0);
+	assert_int_equal(world_ops(w), 0);
+	world_reopen(w);
+	assert_flags(w, id, "\\Flagged");
+	OK(store_node_rename(w->s, id, w->work, "hi.eml", false, 0));
+	OK(store_message_upload(w->s, id, "\\Seen", NULL));
+	assert_flags(w, id, "\\Flagged \\Seen");
+	OK(store_op_list(w->s, &l, &n));
+	assert_string_equal(l[0].add, "\\Flagged \\Seen");
+	assert_int_equal(l[0].mailbox, w->work);
+	store_op_list_free(l, n);
+	id = world_file(w, w->inbox, "gone", "x");
+	assert_int_equal(store_message_flag(w->s, id, "$x", NULL), 0);
+	OK(store_node_remove(w->s, id));
+	assert_int_equal(store_message_get(w->s, id, &m), ERR_NOTFOUND);
+}
+
 /* R040: a UID under another UIDVALIDITY is not attached */
 static void test_upload_other_validity(void **state)
 {
@@ -433,6 +461,7 @@ int main(void)
 		T(test_flags_fold),
 		T(test_expunge_drops_flags),
 		T(test_upload),
+		T(test_file_flags),
 		T(test_upload_other_validity),
 		T(test_upload_seen_by_pull),
 		T(test_upload_found_again),
