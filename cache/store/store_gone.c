@@ -168,7 +168,8 @@ int store_pull_expunged(struct store *s, int64_t mailbox, const uint32_t *uids, 
 
 /* ---- UIDVALIDITY ---- */
 
-static int set_aside(struct store *s, int64_t mailbox, int64_t id)
+/* Out of the view wherever a pending action had put it: that action has failed. */
+static int set_aside(struct store *s, int64_t id)
 {
 	struct store_node n;
 	int r = keep_dirty(s, id);
@@ -181,7 +182,7 @@ static int set_aside(struct store *s, int64_t mailbox, int64_t id)
 		"i", id);
 	if (r == 0)
 		r = store_node_get(s, id, &n);
-	return r < 0 || n.parent != mailbox ? r : store_node_place(s, id, 0, n.name);
+	return r < 0 ? r : store_node_place(s, id, 0, n.name);
 }
 
 /* Actions that name a UID of the mailbox cannot be carried out any more; edits can. */
@@ -223,7 +224,7 @@ static int reset_locked(struct store *s, int64_t mailbox, uint32_t uidvalidity)
 		                 "SELECT id FROM message WHERE mailbox = ?1 AND uid > 0", "i",
 		                 mailbox);
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
-		r = set_aside(s, mailbox, ids.v[i]);
+		r = set_aside(s, ids.v[i]);
 	if (r >= 0)
 		r = store_db_run(
 			&s->db,

@@ -277,33 +277,6 @@ static int unblock_all(struct store *s, const struct store_ids *ids)
 	return r;
 }
 
-static int retry_locked(struct store *s, int64_t seq)
-{
-	_cleanup_ids_ struct store_ids ids = { 0 };
-	int64_t parked;
-	int r = store_db_int(&s->db, &parked, "SELECT 1 FROM op WHERE seq = ?1 AND state = 3", "i",
-	                     seq);
-
-	if (r <= 0)
-		return r < 0 ? r : ERR_NOTFOUND;
-	r = store_log_set_state(s, seq, STORE_OP_QUEUED, 0, NULL);
-	if (r == 0)
-		r = store_db_run(&s->db,
-		                 "UPDATE op SET not_before_ms = 0, step = 0, evidence = NULL"
-		                 " WHERE seq = ?1",
-		                 "i", seq);
-	if (r == 0)
-		r = store_log_dependents(s, seq, &ids);
-	return r < 0 ? r : unblock_all(s, &ids);
-}
-
-int store_op_retry(struct store *s, int64_t seq)
-{
-	int r = store_txn_begin(s);
-
-	return r < 0 ? r : store_txn_end(s, retry_locked(s, seq));
-}
-
 /* The message is shown where what is left of the log puts it. */
 static int restore_view(struct store *s, int64_t message)
 {
@@ -318,6 +291,39 @@ static int restore_view(struct store *s, int64_t message)
 		return r;
 	return place ? store_node_place_free(s, message, place, n.name)
 	             : store_node_place(s, message, 0, n.name);
+}
+
+static int retry_locked(struct store *s, int64_t seq)
+{
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int64_t parked, message = 0;
+	int r = store_db_int(&s->db, &parked, "SELECT 1 FROM op WHERE seq = ?1 AND state = 3", "i",
+	                     seq);
+
+	if (r <= 0)
+		return r < 0 ? r : ERR_NOTFOUND;
+	r = store_log_set_state(s, seq, STORE_OP_QUEUED, 0, NULL);
+	if (r == 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE op SET not_before_ms = 0, step = 0, evidence = NULL"
+		                 " WHERE seq = ?1",
+		                 "i", seq);
+	if (r == 0)
+		r = store_log_dependents(s, seq, &ids);
+	if (r == 0)
+		r = unblock_all(s, &ids);
+	if (r == 0)
+		r = store_db_int(&s->db, &message,
+		                 "SELECT message FROM op WHERE seq = ?1 AND kind IN (4, 5)", "i",
+		                 seq);
+	return r == 1 ? restore_view(s, message) : r;
+}
+
+int store_op_retry(struct store *s, int64_t seq)
+{
+	int r = store_txn_begin(s);
+
+	return r < 0 ? r : store_txn_end(s, retry_locked(s, seq));
 }
 
 /* All actions on a message that will never be, and the message. */

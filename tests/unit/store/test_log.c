@@ -355,6 +355,31 @@ static void test_reset(void **state)
 	assert_at(w, id, w->inbox);
 }
 
+/* R034, R322: the tree follows the server; the failed removal is listed and can be made again */
+static void test_reset_shows_removed(void **state)
+{
+	struct world *w = *state;
+	struct store_descriptor d = {
+		.uid = 5, .flags = "", .size = 12, .date = 5, .message_id = "<m@n>"
+	};
+	int64_t id, now;
+
+	OK(store_pull_descriptor(w->s, w->inbox, &d));
+	OK(store_message_by_uid(w->s, w->inbox, 5, &id));
+	OK(store_message_remove(w->s, id, STORE_DELETE_TRASH));
+	assert_at(w, id, w->trash);
+	OK(store_pull_reset(w->s, w->inbox, 8));
+	assert_at(w, id, 0);
+	d.uid = 77;
+	OK(store_pull_descriptor(w->s, w->inbox, &d));
+	OK(store_message_by_uid(w->s, w->inbox, 77, &now));
+	assert_int_equal(now, id);
+	assert_at(w, id, w->inbox);
+	OK(store_op_retry(w->s, world_op(w, 0, STORE_OP_DELETE).seq));
+	assert_at(w, id, w->trash);
+	assert_int_equal(world_op(w, 0, STORE_OP_DELETE).uid, 77);
+}
+
 /* R127, R128: chains on what the server does not have yet wait for it, in order */
 static void test_chain_on_new_mailbox(void **state)
 {
@@ -473,6 +498,7 @@ int main(void)
 		T(test_retarget),
 		T(test_expunged),
 		T(test_reset),
+		T(test_reset_shows_removed),
 		T(test_chain_on_new_mailbox),
 		T(test_copy_before_remove),
 		T(test_rename_subtree),

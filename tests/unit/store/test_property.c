@@ -519,7 +519,7 @@ static void test_histories(void **state)
 	unsigned int seed = given ? (unsigned int)atoi(given) : (unsigned int)time(NULL);
 
 	(void)state;
-	for (unsigned int i = 0; i < (given ? 1 : 8); i++)
+	for (unsigned int i = 0; i < (given ? 1 : 5); i++)
 		run(seed + i * 7919);
 }
 
