@@ -16,6 +16,9 @@
 #define AHEAD_BODY_MAX ((size_t)1024 * 1024)
 #define AHEAD_BYTES \
 	((size_t)6 * 1024 * 1024) /* of one window: the kernel may drop what waits long */
+#define AHEAD_BODY_FAST \
+	((size_t)128 * 1024) /* for one who outran us: perhaps reads beginnings only */
+#define AHEAD_LEAD_MAX (AHEAD_WINDOW / 2)
 #define AHEAD_MARK_MAX ((size_t)16 * 1024)
 
 struct mount_ahead {
@@ -27,6 +30,7 @@ struct mount_ahead {
 	int64_t ring[AHEAD_RING];
 	size_t first, count;
 	struct ahead_seq seq;
+	int lead; /* files left to a reader who is faster than this thread, before the first pushed */
 	struct store_node page[AHEAD_WINDOW];
 	bool stop, started;
 };
@@ -81,7 +85,7 @@ static bool push(struct mount_ahead *a, const struct store_node *n, struct windo
 			w->absent[w->missing++] = n->id;
 		return true;
 	}
-	if (len == 0 || len > AHEAD_BODY_MAX)
+	if (len == 0 || len > (a->lead ? AHEAD_BODY_FAST : AHEAD_BODY_MAX))
 		return true;
 	w->bytes += len;
 	/* What is pushed is read without a word: one file is left out to tell how far the reader is. */
@@ -114,18 +118,23 @@ static void push_window(struct mount_ahead *a, int64_t dir, int64_t after)
 {
 	struct window w = { .missing = 0 };
 	int count = store_node_list(a->store, dir, after, a->page, AHEAD_WINDOW);
+	int i = a->lead < count ? a->lead : 0;
 
 	if (count <= 0)
 		return;
+	a->lead /= 2;
 	a->seq.until = a->page[count - 1].id;
-	for (int i = 0; i < count; i++) {
-		if (w.bytes >= AHEAD_BYTES || (i % 8 == 7 && overtaken(a, a->page[i].id))) {
-			a->seq.until = a->page[i].id - 1;
+	for (; i < count; i++) {
+		if (i % 8 == 7 && overtaken(a, a->page[i].id)) {
+			a->lead = a->lead * 4 + 8 < AHEAD_LEAD_MAX ? a->lead * 4 + 8
+			                                           : AHEAD_LEAD_MAX;
 			break;
 		}
-		if (!push(a, &a->page[i], &w))
+		if (w.bytes >= AHEAD_BYTES || !push(a, &a->page[i], &w))
 			break;
 	}
+	if (i < count)
+		a->seq.until = a->page[i].id - 1;
 	a->seq.mark = w.mark ? w.mark : after + 1;
 	if (w.missing > 0)
 		sync_read_ahead(a->m->sync, w.absent, w.missing);
