@@ -103,7 +103,8 @@ static int run_status(const struct args *args, const char *path)
 static int run_sync(const struct args *args, const char *path)
 {
 	int64_t limit = args->timeout_ms != 0 ? args->timeout_ms : SYNC_MS;
-	_cleanup_free_ char *request = mem_printf("sync %lld", (long long)limit);
+	_cleanup_free_ char *request = mem_printf("sync %lld%s", (long long)limit,
+	                                          args->timeout_ms != 0 ? "" : " once");
 
 	return ask(path, request, limit + ANSWER_MS);
 }

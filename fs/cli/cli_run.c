@@ -77,7 +77,6 @@ static bool can_announce(const struct run *run, int64_t begun_ms)
 
 static void announce(struct run *run)
 {
-	log_info("%s mounted on %s", run->title, run->mountpoint);
 	if (!cli_daemon_ready(&run->daemon)) {
 		log_info("interrupted while mounting");
 		mount_stop(run->mount);
@@ -209,6 +208,7 @@ static void on_ready(void *ctx)
 {
 	struct run *run = ctx;
 
+	log_info("%s mounted on %s", run->title, run->mountpoint);
 	atomic_store(&run->answering, true);
 }
 
@@ -220,6 +220,7 @@ static enum cli_exit bring_up(struct run *run)
 
 	if (status != CLI_OK)
 		return status;
+	(void)cli_control_notify_wanted(); /* looks at the environment while there is one thread */
 	block_signals(run);
 	run->view = (struct cli_view){
 		.account = run->title,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli_view.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 
 #define TEXT_MAX (64u << 20)
 #define VIEW_FILES 4
+#define REST_SLICE_MS 200 /* between two tries of `imapfs sync`, growing */
+#define REST_MAX_MS 5000
 
 static int open_store(const struct cli_view *v, struct store **s, struct err_reason *why)
 {
@@ -180,16 +183,47 @@ static int request_queue(struct cli_view *v, const char *args, struct buf *answe
 	return CLI_OK;
 }
 
+/* What may well go better in a moment, without anybody's doing. */
+static bool is_passing(struct cli_view *v, int err)
+{
+	struct sync_status st;
+
+	sync_get_status(v->sync, &st);
+	return (err == ERR_OFFLINE || err == ERR_BUSY || err == ERR_TIMEOUT) &&
+	       st.state != SYNC_PAUSED;
+}
+
+/* False when it was cut short, as the account goes offline on purpose. */
+static bool rest(struct cli_view *v, int ms)
+{
+	for (; ms > 0; ms -= REST_SLICE_MS) {
+		if (!is_passing(v, ERR_OFFLINE))
+			return false;
+		(void)usleep(REST_SLICE_MS * 1000);
+	}
+	return true;
+}
+
+/* `sync LIMIT_MS once`: gives up when the server cannot be reached at the second try;
+ * `sync LIMIT_MS`: tries until the time is over. */
 static int request_sync(struct cli_view *v, const char *args, struct buf *answer)
 {
-	int64_t limit_ms = strtoll(args, NULL, 10);
+	char *mode;
+	int64_t deadline = clock_mono_ms() + strtoll(args, &mode, 10);
+	int tries = strcmp(mode, " once") == 0 ? 2 : INT_MAX;
 	struct err_reason why = { "" };
-	int r;
+	int r, pause_ms = REST_SLICE_MS;
 
 	mount_settle(v->mount);
-	r = sync_wait(v->sync, clock_mono_ms() + limit_ms, &why);
-	if (r == 0)
-		return CLI_IN_STEP;
+	for (;;) {
+		r = sync_wait(v->sync, deadline, &why);
+		if (r == 0)
+			return CLI_IN_STEP;
+		if (--tries == 0 || !is_passing(v, r) || clock_left_ms(deadline) <= pause_ms ||
+		    !rest(v, pause_ms))
+			break;
+		pause_ms = pause_ms < REST_MAX_MS ? pause_ms * 2 : REST_MAX_MS;
+	}
 	(void)buf_printf(answer, "%s\n", cli_reason(r, &why));
 	return r == ERR_REFUSED ? CLI_FAILED : CLI_PENDING;
 }

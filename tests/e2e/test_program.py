@@ -411,6 +411,27 @@ def test_choices_for_a_failed_action(make_server, make_proxy, make_client, make_
     assert not os.path.exists(mount.path("Drafts", "2.eml"))
 
 
+def test_sync_waits_for_the_network(make_proxy, make_mount, server):
+    """With a time, until the server is back; without, not for long; never while paused."""
+    proxy = make_proxy(server.port)
+    mount = make_mount(proxy.port)
+    mount.sync()
+    proxy.stop()
+    os.setxattr(mount.message("INBOX", 3), "user.imap.flag.Waiting", b"")
+    one_line(run(mount, "sync", mount.point), 1)
+    one_line(run(mount, "sync", "--timeout=2s", mount.point), 1)
+    waiting = subprocess.Popen(mount.command("sync", "--timeout=60s", mount.point),
+                               stdin=subprocess.DEVNULL, env=mount.env)
+    time.sleep(1)
+    assert waiting.poll() is None
+    proxy.start()
+    assert waiting.wait(60) == 0
+    run(mount, "pause", mount.point)
+    began = time.monotonic()
+    one_line(run(mount, "sync", "--timeout=60s", mount.point), 1, "paused")
+    assert time.monotonic() - began < QUICK
+
+
 def test_umount_flushes(make_server, make_client, unmounted, generator):
     """With --flush all is on the server when the command ends; the daemon has ended too, so
     that the next one finds the account free."""
