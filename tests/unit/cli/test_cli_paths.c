@@ -143,7 +143,6 @@ static void test_mountpoint(void **state)
 	_cleanup_free_ char *empty = mem_printf("%s/empty", (const char *)*state);
 	_cleanup_free_ char *none = mem_printf("%s/none", (const char *)*state);
 	_cleanup_free_ char *file = write_file(state, "file", "x", 1, 0600);
-	_cleanup_free_ char *inside = NULL;
 	struct err_reason why = { "" };
 	struct cli_options o;
 	char *out = NULL;
