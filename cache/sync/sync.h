@@ -76,7 +76,8 @@ void sync_read_ahead(struct sync *s, const int64_t *messages, size_t count);
 
 /*
  * Ends the hold and waits until the log is empty of what can be sent and a pull begun after
- * the call is complete.  0; ERR_TIMEOUT; ERR_OFFLINE with the reason; ERR_REFUSED when an
+ * the call is complete.  0; ERR_TIMEOUT; ERR_OFFLINE with the reason: no
+ * connection can be made (one that is lost on the way is made anew); ERR_REFUSED when an
  * action is parked.  Blocks: not for a FUSE handler.
  */
 int sync_wait(struct sync *s, int64_t deadline_ms, struct err_reason *why);

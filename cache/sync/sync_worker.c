@@ -51,21 +51,26 @@ static void rest_paused(struct sync *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* Says why there is no connection and waits for the next attempt. */
-static void rest_offline(struct worker *w, int err, const struct err_reason *why)
+/* Says why there is no connection and waits for the next attempt.  Who waits in sync_wait() is told
+ * when there is no server to be had; after a link that was lost on the way they go on waiting. */
+static void rest_offline(struct worker *w, int err, const struct err_reason *why, bool lost)
 {
 	struct sync *s = w->s;
 	int64_t wait_ms = sync_backoff_next(&w->backoff, err);
 	int64_t until = clock_mono_ms() + wait_ms;
+	uint64_t asked;
 
 	sync_set_state(s, SYNC_OFFLINE, "%s", why->text[0] ? why->text : err_text(err));
 	sync_set_next_try(s, wait_ms);
 	sync_want_fail_all(s, ERR_OFFLINE);
 	pthread_mutex_lock(&s->lock);
-	s->wait_failed = s->wait_asked;
-	s->wait_err = err;
-	pthread_cond_broadcast(&s->changed);
-	while (!s->stopping && !s->paused && !s->retry_now && s->wait_failed == s->wait_asked &&
+	asked = s->wait_asked;
+	if (!lost) {
+		s->wait_failed = asked;
+		s->wait_err = err;
+		pthread_cond_broadcast(&s->changed);
+	}
+	while (!s->stopping && !s->paused && !s->retry_now && s->wait_asked == asked &&
 	       clock_left_ms(until) > 0)
 		sync_rest_until(s, until);
 	s->retry_now = false;
@@ -200,6 +205,7 @@ void sync_worker_main(struct sync *s)
 	while (!stopping(s)) {
 		struct err_reason why = { "" };
 		int r, rounds = 0;
+		bool connected;
 
 		if (paused(s)) {
 			rest_paused(s);
@@ -208,7 +214,8 @@ void sync_worker_main(struct sync *s)
 		}
 		sync_set_state(s, SYNC_CONNECTING, "connecting to %s", s->cfg.host);
 		r = sync_link_connect(w.l, &why);
-		if (r == 0) {
+		connected = r == 0;
+		if (connected) {
 			sync_set_state(s, SYNC_REPLAYING, "connected");
 			w.l->why.text[0] = '\0';
 			r = work(&w, &rounds);
@@ -223,7 +230,7 @@ void sync_worker_main(struct sync *s)
 		if (w.l->progressed)
 			sync_backoff_reset(&w.backoff);
 		else if (rounds == 0)
-			rest_offline(&w, r, &why);
+			rest_offline(&w, r, &why, connected);
 	}
 	sync_set_state(s, SYNC_OFFLINE, "stopped");
 }
