@@ -14,6 +14,7 @@
 #include "cli_options.h"
 #include "cli_paths.h"
 #include "cli_umount.h"
+#include "cli_value.h"
 #include "mem.h"
 
 #define OPERANDS_MAX 64

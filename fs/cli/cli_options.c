@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli_options.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli_value.h"
 #include "mem.h"
 #include "store_mailbox.h"
 #include "store_message.h"
@@ -231,74 +231,6 @@ static bool takes_value(const struct option *opt)
 
 /* ---- Reading values ---- */
 
-static int parse_number(const char *text, int base, uint64_t max, uint64_t *out, const char **end)
-{
-	unsigned long long n;
-	char *stop;
-
-	if (!isdigit((unsigned char)text[0]))
-		return ERR_INVAL;
-	errno = 0;
-	n = strtoull(text, &stop, base);
-	if (errno != 0 || n > max)
-		return ERR_INVAL;
-	*out = n;
-	*end = stop;
-	return 0;
-}
-
-int cli_duration_parse(const char *text, int64_t *ms)
-{
-	static const struct choice units[] = {
-		{ "", 1000 },     { "s", 1000 },     { "ms", 1 },      { "m", 60000 },
-		{ "h", 3600000 }, { "d", 86400000 }, { "min", 60000 }, { NULL, 0 },
-	};
-	const char *end;
-	uint64_t n;
-
-	if (parse_number(text, 10, INT64_MAX / 86400000, &n, &end) < 0)
-		return ERR_INVAL;
-	for (const struct choice *u = units; u->word != NULL; u++)
-		if (strcmp(end, u->word) == 0) {
-			*ms = (int64_t)n * u->value;
-			return 0;
-		}
-	return ERR_INVAL;
-}
-
-static int parse_size(const char *text, uint64_t *bytes)
-{
-	static const char units[] = "KMGT";
-	const char *end, *unit;
-	uint64_t n;
-
-	if (parse_number(text, 10, UINT64_MAX >> 41, &n, &end) < 0)
-		return ERR_INVAL;
-	if (*end != '\0') {
-		unit = strchr(units, toupper((unsigned char)*end));
-		if (unit == NULL || end[1] != '\0')
-			return ERR_INVAL;
-		n <<= 10 * (unit - units + 1);
-	}
-	*bytes = n;
-	return 0;
-}
-
-static int parse_bool(const char *text, bool *out)
-{
-	static const struct choice words[] = {
-		{ "yes", 1 },   { "true", 1 }, { "on", 1 }, { "1", 1 },  { "no", 0 },
-		{ "false", 0 }, { "off", 0 },  { "0", 0 },  { NULL, 0 },
-	};
-
-	for (const struct choice *w = words; w->word != NULL; w++)
-		if (strcasecmp(text, w->word) == 0) {
-			*out = w->value != 0;
-			return 0;
-		}
-	return ERR_INVAL;
-}
-
 static int set_choice(const struct option *opt, int *field, const char *value,
                       struct err_reason *why)
 {
@@ -364,11 +296,11 @@ static int set_integer(const struct option *opt, void *field, const char *value)
 	if (opt->kind == KIND_DURATION)
 		r = cli_duration_parse(value, &n);
 	else if (opt->kind == KIND_SIZE)
-		return parse_size(value, field);
+		return cli_size_parse(value, field);
 	else if (opt->kind == KIND_OCTAL)
-		r = parse_number(value, 8, 0777, &u, &end);
+		r = cli_number_parse(value, 8, 0777, &u, &end);
 	else
-		r = parse_number(value, 10, INT_MAX, &u, &end);
+		r = cli_number_parse(value, 10, INT_MAX, &u, &end);
 	if (r < 0 || *end != '\0')
 		return ERR_INVAL;
 	if (opt->kind != KIND_DURATION)
@@ -430,7 +362,7 @@ static int set_switch(const struct option *opt, struct cli_options *o, const cha
 
 	if (opt->kind == KIND_IGNORED)
 		return 0;
-	if (value != NULL && parse_bool(value, &on) < 0)
+	if (value != NULL && cli_bool_parse(value, &on) < 0)
 		return err_set(why, ERR_INVAL, "%s=%s: must be yes or no", opt->name, value);
 	if (opt->kind == KIND_PASSED && on) {
 		extra = o->extra != NULL ? mem_printf("%s,%s", o->extra, opt->name)

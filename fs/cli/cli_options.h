@@ -78,7 +78,4 @@ const char *cli_words_value(const struct cli_words *w, const char *name);
 /* `[user@]host[:port]`, an IPv6 address in brackets.  Puts in *o what is there. */
 int cli_address_parse(const char *text, struct cli_options *o, struct err_reason *why);
 
-/* "2s", "5m", "500ms", "1h", "1d"; without a unit seconds.  ERR_INVAL. */
-int cli_duration_parse(const char *text, int64_t *ms);
-
 #endif

@@ -12,6 +12,7 @@
 
 #include "cli.h"
 #include "cli_options.h"
+#include "cli_value.h"
 #include "mem.h"
 #include "store_mailbox.h"
 #include "store_message.h"
