@@ -115,8 +115,12 @@ int store_symlink_target(struct store *s, int64_t id, char **out);
 enum store_set {
 	STORE_SET_MODE = 1 << 0,
 	STORE_SET_SIZE = 1 << 1, /* local files: recorded after the spool was written */
-	STORE_SET_MTIME = 1 << 2,
+	STORE_SET_MTIME =
+		1 << 2, /* alone also a message's, while its upload is not on its way: goes
+	                             along as INTERNALDATE.  With SIZE a message keeps its date */
 };
+
+/* ERR_NOTFOUND; ERR_PERM: the date is the server's by now. */
 int store_node_set(struct store *s, int64_t id, unsigned int mask, const struct store_node *from);
 
 /* Takes a local file, symlink or empty local directory out.  The spool of a file goes

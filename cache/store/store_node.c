@@ -351,8 +351,14 @@ static int set_locked(struct store *s, int64_t id, unsigned int mask, const stru
 		n.mode = from->mode & 07777;
 	if (mask & STORE_SET_SIZE)
 		n.size = from->size;
+	if ((mask & STORE_SET_SIZE) && n.kind == STORE_KIND_MESSAGE)
+		mask &= ~(unsigned int)STORE_SET_MTIME;
 	if (mask & STORE_SET_MTIME)
 		n.mtime_ns = from->mtime_ns;
+	if ((mask & STORE_SET_MTIME) && n.kind == STORE_KIND_MESSAGE)
+		r = store_upload_set_date(s, id, n.mtime_ns);
+	if (r < 0)
+		return r;
 	r = store_db_run(&s->db,
 	                 "UPDATE node SET mode = ?2, size = ?3, mtime_ns = ?4 WHERE id = ?1",
 	                 "iiii", id, INT(n.mode), n.size, n.mtime_ns);

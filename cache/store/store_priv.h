@@ -138,6 +138,9 @@ char *store_message_view_flags(struct store *s, int64_t id, int64_t before_seq);
 /* Forgets a message: node, row, body, spool. */
 int store_message_forget(struct store *s, int64_t id);
 
+/* The date of an upload that is not on its way yet.  ERR_PERM: it is, or was. */
+int store_upload_set_date(struct store *s, int64_t id, int64_t mtime_ns);
+
 /* The server has it in `mailbox` now, with this UID when it counts there. */
 int store_message_settle(struct store *s, int64_t id, int64_t mailbox, uint32_t uidvalidity,
                          uint32_t uid);

@@ -14,6 +14,19 @@ static int zone_of(time_t t)
 	return localtime_r(&t, &tm) ? (int)(tm.tm_gmtoff / 60) : 0;
 }
 
+int store_upload_set_date(struct store *s, int64_t id, int64_t mtime_ns)
+{
+	int64_t date = mtime_ns / 1000000000;
+	int r = store_db_run(
+		&s->db,
+		"UPDATE message SET date = ?2, zone = ?3 WHERE id = ?1 AND (date = ?2 OR"
+		" EXISTS (SELECT 1 FROM op WHERE op.message = ?1 AND op.kind = 1"
+		" AND op.state IN (1, 3)))",
+		"iii", id, date, INT(zone_of(date)));
+
+	return r == 0 && sqlite3_changes(s->db.h) == 0 ? ERR_PERM : r;
+}
+
 static int check_mailbox(struct store *s, int64_t id)
 {
 	int64_t ro = 0;

@@ -478,6 +478,28 @@ static void test_draft(void **state)
 	assert_int_equal(store_body_adopt(w->s, id), ERR_CONFLICT);
 }
 
+/* R059: a date set before the upload leaves goes along; afterwards it is the server's */
+static void test_upload_date(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_upload(w, w->inbox, "a.eml", "Subject: x\r\n\r\ny");
+	struct store_node n;
+	struct store_message m;
+
+	OK(store_node_get(w->s, id, &n));
+	n.mtime_ns = 1000000000LL * 1234567890;
+	OK(store_node_set(w->s, id, STORE_SET_MTIME, &n));
+	OK(store_message_get(w->s, id, &m));
+	assert_int_equal(m.date, 1234567890);
+	store_message_release(&m);
+	OK(store_op_sent(w->s, world_op(w, 0, STORE_OP_APPEND).seq, 1, "e"));
+	OK(store_node_set(w->s, id, STORE_SET_MTIME, &n));
+	n.mtime_ns += 1000000000;
+	assert_int_equal(store_node_set(w->s, id, STORE_SET_MTIME, &n), ERR_PERM);
+	OK(store_node_get(w->s, id, &n));
+	assert_int_equal(n.mtime_ns / 1000000000, 1234567890);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -504,6 +526,7 @@ int main(void)
 		T(test_rename_subtree),
 		T(test_mailbox_cancels),
 		T(test_draft),
+		T(test_upload_date),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
