@@ -63,8 +63,14 @@ int store_message_upload(struct store *s, int64_t node, const char *flags, const
 /* On a message whose content was changed in place (store_spool_writable()) the same call logs
  * the edit: a REPLACE, or the newest bytes for an upload that is not sent yet. */
 
-/* An edit by way of a second file: the local file `file` goes, its content becomes that of the
- * message `id`, whose node, name, flags and date stay. */
-int store_message_replace(struct store *s, int64_t id, int64_t file, const char *message_id);
+/* An edit by way of a second file: the local file `file` goes and its content becomes that of the
+ * message `id`, whose node, flags and date stay.  Nothing is logged before store_message_upload().
+ * ERR_INVAL: not a message and a file with content; ERR_PERM: read-only mailbox. */
+enum store_edit {
+	STORE_EDIT_STAY, /* written elsewhere, renamed over: the message stays where it is */
+	STORE_EDIT_MOVE, /* renamed away, written anew: the message takes the file's place and name */
+	STORE_EDIT_KEEP, /* so too; its old bytes, if here, stay as a local file where it was */
+};
+int store_message_edit(struct store *s, int64_t id, int64_t file, enum store_edit how);
 
 #endif

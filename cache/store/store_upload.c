@@ -150,34 +150,3 @@ int store_message_upload(struct store *s, int64_t node, const char *flags, const
 
 	return r < 0 ? r : store_txn_end(s, upload_locked(s, node, flags ? flags : "", message_id));
 }
-
-static int replace_locked(struct store *s, int64_t id, int64_t file, const char *message_id)
-{
-	struct store_node n, f;
-	int r = store_node_get(s, id, &n);
-
-	if (r == 0)
-		r = store_node_get(s, file, &f);
-	if (r < 0)
-		return r;
-	if (n.kind != STORE_KIND_MESSAGE || f.kind != STORE_KIND_FILE || f.spool == 0)
-		return ERR_INVAL;
-	r = store_db_run(&s->db, "UPDATE node SET spool = ?2, size = ?3 WHERE id = ?1", "iii", id,
-	                 f.spool, f.size);
-	if (r == 0)
-		r = store_node_delete(s, file);
-	if (r == 0 && n.spool != 0)
-		r = store_spool_release(s, n.spool);
-	if (r == 0)
-		r = upload_locked(s, id, "", message_id);
-	if (r == 0)
-		store_txn_note(s, STORE_CHANGE_BODY, id, 0, NULL);
-	return r;
-}
-
-int store_message_replace(struct store *s, int64_t id, int64_t file, const char *message_id)
-{
-	int r = store_txn_begin(s);
-
-	return r < 0 ? r : store_txn_end(s, replace_locked(s, id, file, message_id));
-}

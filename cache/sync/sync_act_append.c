@@ -9,6 +9,7 @@
 #include "store_message.h"
 #include "sync_pass_priv.h"
 #include "sync_replay_priv.h"
+#include "wordset.h"
 
 /*
  * Uploads (RFC 4549 4.2.1, RFC 3502, RFC 4315).  APPENDUID proves one; without it, and after a
@@ -101,9 +102,13 @@ static int take_evidence(struct sync_batch *b, const struct store_mailbox *m)
 	return 0;
 }
 
+/* An edit keeps the flags that the server has; changes of them are actions of their own. */
 static void add_message(struct imap_cmd *cmd, const struct sync_act *a, struct upload *u)
 {
-	imap_cmd_flags(cmd, a->op.add ? a->op.add : "");
+	const char *flags = a->op.kind == STORE_OP_REPLACE ? u->message.server_flags : a->op.add;
+	_cleanup_free_ char *kept = wordset_minus(flags, "\\Recent");
+
+	imap_cmd_flags(cmd, kept);
 	imap_cmd_datetime(cmd, u->message.date, u->message.date_zone_min);
 	imap_cmd_literal(cmd, a->ev.size, read_spool, u);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount_file_priv.h"
+#include "mount_edit_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -133,6 +133,8 @@ static int start_parts(struct mount *m, struct err_reason *why)
 
 	if (r == 0)
 		r = mount_files_start(m);
+	if (r == 0)
+		r = mount_edit_start(m);
 	if (r == 0)
 		r = mount_dirs_start(m);
 	if (r == 0)
@@ -329,6 +331,7 @@ void mount_close(struct mount **mount)
 	mount_virtuals_free(&m->virtuals);
 	mount_dirs_free(&m->dirs);
 	mount_files_free(&m->files);
+	mount_edit_free(&m->edits);
 	store_close(&m->store);
 	if (m->wake >= 0)
 		close(m->wake);

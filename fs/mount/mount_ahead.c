@@ -78,11 +78,10 @@ static bool push(struct mount_ahead *a, const struct store_node *n, struct windo
 	const void *data;
 	size_t len;
 
-	if (n->kind != STORE_KIND_MESSAGE)
+	if (n->kind != STORE_KIND_MESSAGE || n->spool != 0)
 		return true;
 	if (store_body_get(a->store, n->id, &data, &len) < 0) {
-		if (n->spool == 0)
-			w->absent[w->missing++] = n->id;
+		w->absent[w->missing++] = n->id;
 		return true;
 	}
 	if (len == 0 || len > (a->lead ? AHEAD_BODY_FAST : AHEAD_BODY_MAX))

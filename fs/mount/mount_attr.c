@@ -168,10 +168,13 @@ static int set_size(struct mount *m, struct store_node *n, off_t size)
 	struct mount_file *f;
 	int r;
 
-	if (n->kind == STORE_KIND_MESSAGE)
-		return n->size_exact && n->size == size ? 0 : ERR_PERM;
-	if (n->kind != STORE_KIND_FILE || size < 0)
+	if (size < 0)
 		return ERR_INVAL;
+	if (n->kind == STORE_KIND_MESSAGE && n->size_exact && n->size == size)
+		return 0;
+	r = mount_write_allowed(m, n);
+	if (r < 0)
+		return r;
 	mount_files_lock(m);
 	f = mount_file_get(m, n);
 	r = mount_file_open_write(m, m->store, f);
@@ -179,7 +182,9 @@ static int set_size(struct mount *m, struct store_node *n, off_t size)
 		r = errno == ENOSPC ? ERR_NOSPACE : errno == EFBIG ? ERR_TOOBIG : ERR_IO;
 	if (r == 0) {
 		f->size = n->size = size;
-		f->mtime_ns = n->mtime_ns = clock_wall_ns();
+		f->mtime_ns = clock_wall_ns();
+		if (n->kind == STORE_KIND_FILE)
+			n->mtime_ns = f->mtime_ns;
 		mount_file_touch(m, f);
 	}
 	mount_files_unlock(m);

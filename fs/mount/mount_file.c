@@ -240,11 +240,14 @@ void mount_file_overlay(struct mount *m, struct store_node *n)
 {
 	struct mount_file *f;
 
-	if (n->kind != STORE_KIND_FILE)
+	if (n->kind != STORE_KIND_FILE && n->kind != STORE_KIND_MESSAGE)
 		return;
 	mount_files_lock(m);
 	f = mount_file_find(m, n->id);
-	if (f && f->dirty) {
+	if (f && f->dirty && n->kind == STORE_KIND_MESSAGE) {
+		n->size = f->size; /* its date is the server's, whatever is written */
+		n->size_exact = true;
+	} else if (f && f->dirty) {
 		n->size = f->size;
 		if (n->ctime_ns < f->mtime_ns)
 			n->ctime_ns = f->mtime_ns;
@@ -313,6 +316,18 @@ void mount_file_forgotten(struct mount *m, int64_t id)
 	mount_files_unlock(m);
 }
 
+static void look_again(struct mount *m, struct mount_file *f)
+{
+	f->change++;
+	f->changed_ms = clock_mono_ms();
+	f->look_ms = 0;
+	free(mem_steal(f->reason));
+	if (!f->candidate) {
+		f->candidate = true;
+		mount_settle_wake(m);
+	}
+}
+
 void mount_file_named(struct mount *m, const struct store_node *n)
 {
 	struct mount_file *f;
@@ -322,13 +337,20 @@ void mount_file_named(struct mount *m, const struct store_node *n)
 	mount_files_lock(m);
 	f = mount_file_get(m, n);
 	f->parent = n->parent;
-	f->change++;
-	f->changed_ms = clock_mono_ms();
-	f->look_ms = 0;
-	free(mem_steal(f->reason));
-	if (!f->candidate) {
-		f->candidate = true;
-		mount_settle_wake(m);
-	}
+	look_again(m, f);
+	mount_files_unlock(m);
+}
+
+void mount_file_edited(struct mount *m, const struct store_node *message)
+{
+	struct mount_file *f;
+
+	mount_files_lock(m);
+	f = mount_file_get(m, message);
+	mount_file_close(m, f);
+	f->spool = message->spool;
+	f->size = message->size;
+	f->write_ok = f->dirty = false;
+	look_again(m, f);
 	mount_files_unlock(m);
 }

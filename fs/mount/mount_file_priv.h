@@ -60,7 +60,12 @@ bool mount_file_unlinked(struct mount *m, int64_t id, struct store_node *n);
 void mount_file_hold(struct mount *m, const struct store_node *n);
 void mount_file_left(struct mount *m, int64_t id);
 void mount_file_forgotten(struct mount *m, int64_t id);
+/* The content of a message was changed by way of another file: looks at it when it rests. */
+void mount_file_edited(struct mount *m, const struct store_node *message);
 /* A name was made or changed: looks at it later if it can become a message. */
 void mount_file_named(struct mount *m, const struct store_node *n);
+
+/* 0, or why the content of this node may not be changed. */
+int mount_write_allowed(struct mount *m, const struct store_node *n);
 
 #endif

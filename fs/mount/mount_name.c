@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount_file_priv.h"
+#include "mount_edit_priv.h"
 
 #include <errno.h>
 #include <string.h>
@@ -153,7 +153,9 @@ void mount_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	int r = find(m, parent, name, &n);
 
 	mount_own_set(m, 0, (int64_t)parent, name);
-	if (r == 0 && n.kind == STORE_KIND_MESSAGE) {
+	if (r == 0 && n.kind == STORE_KIND_MESSAGE && mount_edit_unlink(m, &n)) {
+		r = 0;
+	} else if (r == 0 && n.kind == STORE_KIND_MESSAGE) {
 		r = store_message_remove(m->store, n.id, m->cfg.delete_mode);
 		if (r == 0)
 			sync_kick(m->sync);

@@ -55,6 +55,7 @@ struct mount {
 	struct mount_notify *notify;
 	struct mount_park *park;
 	struct mount_files *files;
+	struct mount_edits *edits;
 	struct mount_settle *settle;
 	struct mount_ahead *ahead;
 	struct mount_dirs *dirs;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount_file_priv.h"
+#include "mount_edit_priv.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +26,8 @@ static int rename_message(struct rename *r)
 {
 	struct mount *m = r->m;
 
+	if (r->dir.id == r->from.parent && store_name_is_scratch(r->name))
+		mount_edit_set_aside(m, &r->from);
 	if (r->dir.id == r->from.parent)
 		return store_node_rename(m->store, r->from.id, r->dir.id, r->name, r->replace,
 		                         (int)m->cfg.delete_mode);
@@ -33,11 +35,22 @@ static int rename_message(struct rename *r)
 	                          m->cfg.delete_mode);
 }
 
+/* A file over a message is its new content. */
+static bool is_save(const struct rename *r)
+{
+	return r->from.kind == STORE_KIND_FILE && r->target.kind == STORE_KIND_MESSAGE &&
+	       r->target.id != 0 && r->from.spool != 0;
+}
+
 static int rename_local(struct rename *r)
 {
 	struct store_node now;
-	int err = store_node_rename(r->m->store, r->from.id, r->dir.id, r->name, r->replace,
-	                            (int)r->m->cfg.delete_mode);
+	int err;
+
+	if (is_save(r))
+		return mount_edit_join(r->m, r->m->store, &r->target, &r->from, STORE_EDIT_STAY);
+	err = store_node_rename(r->m->store, r->from.id, r->dir.id, r->name, r->replace,
+	                        (int)r->m->cfg.delete_mode);
 
 	if (err == 0 && store_node_get(r->m->store, r->from.id, &now) == 0)
 		mount_file_named(r->m, &now);
@@ -101,7 +114,7 @@ static int rename_kind(struct rename *r)
 
 static int rename_do(struct rename *r)
 {
-	bool replaced = r->target.id != 0 && r->target.id != r->from.id;
+	bool replaced = r->target.id != 0 && r->target.id != r->from.id && !is_save(r);
 	int err;
 
 	if (replaced)

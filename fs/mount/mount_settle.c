@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount_file_priv.h"
 
 #include <errno.h>
 #include <time.h>
@@ -8,6 +7,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "mount_edit_priv.h"
 #include "mount_settle_priv.h"
 #include "store_mailbox.h"
 
@@ -114,10 +114,18 @@ static void drop(struct mount *m, int64_t id)
 	mount_files_unlock(m);
 }
 
+/* A file, or a message that was edited. */
+static bool has_content(const struct store_node *n)
+{
+	return n->kind == STORE_KIND_FILE || (n->kind == STORE_KIND_MESSAGE && n->spool != 0);
+}
+
 static bool may_be_message(struct mount_settle *s, const struct store_node *n)
 {
 	struct store_node parent;
 
+	if (n->kind == STORE_KIND_MESSAGE)
+		return true;
 	return !store_name_is_scratch(n->name) &&
 	       store_node_get(s->store, n->parent, &parent) == 0 &&
 	       parent.kind == STORE_KIND_MAILBOX;
@@ -133,7 +141,7 @@ static void look_at(struct mount_settle *s, int64_t id, bool at_once)
 
 	if (r == 0)
 		r = store_node_get(s->store, id, &n);
-	if (r == ERR_NOTFOUND || (r == 0 && n.kind != STORE_KIND_FILE)) {
+	if (r == ERR_NOTFOUND || (r == 0 && !has_content(&n))) {
 		drop(m, id);
 		return;
 	}
@@ -158,6 +166,8 @@ static void look_at(struct mount_settle *s, int64_t id, bool at_once)
 	case MOUNT_HELD_NO:
 		break;
 	}
+	if (n.kind == STORE_KIND_FILE && mount_edit_settle(m, s->store, &n))
+		return; /* the message it became is looked at in its turn */
 	r = mount_make_message(m, s->store, &n, change);
 	if (r == ERR_INVAL)
 		rest(m, id, change);
@@ -187,6 +197,16 @@ static int64_t pass(struct mount_settle *s, bool at_once)
 	return next;
 }
 
+static void look_left_over(struct mount *m, const struct store_node *n)
+{
+	if (n->kind == STORE_KIND_FILE)
+		mount_file_named(m, n);
+	if (n->kind != STORE_KIND_MESSAGE || n->spool == 0)
+		return;
+	mount_edit_began(m);
+	mount_file_edited(m, n);
+}
+
 /* Files that were being written when the last run ended are looked at again. */
 static void find_left_over(struct mount_settle *s)
 {
@@ -201,7 +221,7 @@ static void find_left_over(struct mount_settle *s)
 
 		while ((count = store_node_list(s->store, list[b].id, after, page, 64)) > 0) {
 			for (int i = 0; i < count; i++)
-				mount_file_named(s->m, &page[i]);
+				look_left_over(s->m, &page[i]);
 			after = page[count - 1].id;
 		}
 	}

@@ -1,11 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-#include "mount_file_priv.h"
+#include "mount_edit_priv.h"
 
 #include <errno.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
+#include "store_mailbox.h"
+
+int mount_write_allowed(struct mount *m, const struct store_node *n)
+{
+	struct store_mailbox box;
+	int r;
+
+	if (n->kind == STORE_KIND_FILE)
+		return 0;
+	if (n->kind != STORE_KIND_MESSAGE)
+		return ERR_PERM;
+	r = store_mailbox_get(m->store, n->parent, &box);
+	if (r < 0)
+		return r;
+	r = box.read_only ? ERR_READONLY : 0;
+	store_mailbox_release(&box);
+	if (r == 0)
+		mount_edit_began(m);
+	return r;
+}
 
 /* The entry with a spool that may be written; the lock is held. */
 static int open_for_write(struct mount *m, int64_t id, struct mount_file **out)
@@ -18,8 +38,9 @@ static int open_for_write(struct mount *m, int64_t id, struct mount_file **out)
 		r = store_node_get(m->store, id, &n);
 		if (r < 0)
 			return r;
-		if (n.kind != STORE_KIND_FILE)
-			return ERR_PERM;
+		r = mount_write_allowed(m, &n);
+		if (r < 0)
+			return r;
 		f = mount_file_get(m, &n);
 	}
 	*out = f;

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "store_priv.h"
+
+/* Editors that write a second file: it turns into the new content of the message. */
+
+/* The old bytes in a spool of their own; 0: they are not here. */
+static int old_bytes(struct store *s, const struct store_node *n, int64_t *spool, int64_t *size)
+{
+	const void *data;
+	size_t len;
+	int r;
+
+	*spool = n->spool;
+	*size = n->size;
+	if (n->spool != 0)
+		return 0;
+	r = store_pack_get(s, n->id, &data, &len);
+	if (r < 0)
+		return r == ERR_NOTFOUND ? 0 : r;
+	*size = (int64_t)len;
+	return store_spool_from(s, data, len, spool);
+}
+
+static int keep_old_file(struct store *s, const struct store_node *old, int64_t spool, int64_t size)
+{
+	struct store_node n = *old;
+	int64_t id;
+
+	n.kind = STORE_KIND_FILE;
+	n.mode = 0600;
+	n.spool = spool;
+	n.size = size;
+	n.size_exact = true;
+	return store_node_insert(s, old->parent, old->name, &n, NULL, &id);
+}
+
+/* The file's spool is the message's before the file goes, so that it stays. */
+static int take_content(struct store *s, const struct store_node *n, const struct store_node *file,
+                        enum store_edit how)
+{
+	int r = store_db_run(&s->db,
+	                     "UPDATE node SET spool = ?2, size = ?3, size_exact = 1 WHERE id = ?1",
+	                     "iii", n->id, file->spool, file->size);
+
+	if (r == 0)
+		r = store_node_delete(s, file->id);
+	if (r == 0 && how != STORE_EDIT_STAY)
+		r = store_node_place(s, n->id, file->parent, file->name);
+	if (r == 0)
+		r = store_node_touch(s, n->id);
+	return r;
+}
+
+static int edit_locked(struct store *s, int64_t id, int64_t file, enum store_edit how)
+{
+	int64_t spool = 0, size = 0, ro = 0;
+	struct store_node n, f;
+	int r = store_node_get(s, id, &n);
+
+	if (r == 0)
+		r = store_node_get(s, file, &f);
+	if (r < 0)
+		return r;
+	if (n.kind != STORE_KIND_MESSAGE || f.kind != STORE_KIND_FILE || f.spool == 0)
+		return ERR_INVAL;
+	r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i",
+	                 how == STORE_EDIT_STAY ? n.parent : f.parent);
+	if (r <= 0 || ro)
+		return r < 0 ? r : ro ? ERR_PERM : ERR_INVAL;
+	r = how == STORE_EDIT_KEEP ? old_bytes(s, &n, &spool, &size) : 0;
+	if (r == 0)
+		r = take_content(s, &n, &f, how);
+	if (r == 0 && spool != 0)
+		r = keep_old_file(s, &n, spool, size);
+	if (r == 0 && n.spool != 0)
+		r = store_spool_release(s, n.spool);
+	if (r == 0)
+		store_txn_note(s, STORE_CHANGE_BODY, id, 0, NULL);
+	return r;
+}
+
+int store_message_edit(struct store *s, int64_t id, int64_t file, enum store_edit how)
+{
+	int r = store_txn_begin(s);
+
+	return r < 0 ? r : store_txn_end(s, edit_locked(s, id, file, how));
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MOUNT_EDIT_PRIV_H
+#define MOUNT_EDIT_PRIV_H
+
+#include "mount_file_priv.h"
+
+/* Saves of editors: a second file that is the new content of a message (mount_edit.c). */
+int mount_edit_start(struct mount *m);
+void mount_edit_free(struct mount_edits **edits);
+
+/* True when a message may have newer bytes than its body: since the first edit. */
+bool mount_edit_any(struct mount *m);
+void mount_edit_began(struct mount *m);
+
+/* The message gets a backup name within its mailbox: what is written at its old name soon is its new
+ * content.  `message` is as it was before the rename. */
+void mount_edit_set_aside(struct mount *m, const struct store_node *message);
+
+/* The file becomes the message's content. */
+int mount_edit_join(struct mount *m, struct store *s, const struct store_node *message,
+                    const struct store_node *file, enum store_edit how);
+
+/* A message that was set aside is removed: true when its new content stands at its old name and it
+ * is now that, not removed. */
+bool mount_edit_unlink(struct mount *m, const struct store_node *message);
+
+/* A file rests: true when it was the new content of a message set aside, whose old bytes stay
+ * under the backup name as a local file. */
+bool mount_edit_settle(struct mount *m, struct store *s, const struct store_node *file);
+
+#endif
