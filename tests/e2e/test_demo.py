@@ -11,15 +11,21 @@ from tools.mount import TOP, mounted, wait_until
 DEMO = os.path.join(TOP, "scripts", "demo")
 
 
-def demo(*words):
-    # output to a file: the mount and the server go on, and a pipe would stay open
-    return subprocess.run([DEMO, *words], stdin=subprocess.DEVNULL, check=True, timeout=120,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).stdout
+@pytest.fixture(name="demo")
+def _demo(place):
+    """Runs scripts/demo; its own directory, so that somebody's demonstration is left alone."""
+    env = {**os.environ, "IMAPFS_DEMO_DIR": os.path.join(place, "demo")}
+
+    def run(*words):
+        done = subprocess.run([DEMO, *words], stdin=subprocess.DEVNULL, check=False, timeout=120,
+                              capture_output=True, text=True, env=env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+    yield run
+    run("--stop")
 
 
-@pytest.mark.skipif(os.path.isdir(f"/tmp/imapfs-demo-{os.geteuid()}"),
-                    reason="somebody's demonstration is running")
-def test_demo(place):
+def test_demo(demo, place):
     """Mounts, goes on without its server, catches up, and leaves nothing."""
     point = os.path.join(place, "Mail")
     try:
@@ -43,4 +49,4 @@ def test_demo(place):
     finally:
         demo("--stop")
     assert not mounted(point) and not os.path.exists(point)
-    assert not os.path.exists(f"/tmp/imapfs-demo-{os.geteuid()}")
+    assert not os.path.exists(os.path.join(place, "demo"))

@@ -12,7 +12,7 @@ from .mail import Generator
 from .mount import TOP, detach, mounted
 
 MESSAGES = 300
-PLACE = f"/tmp/imapfs-demo-{os.geteuid()}"
+PLACE = os.environ.get("IMAPFS_DEMO_DIR") or f"/tmp/imapfs-demo-{os.geteuid()}"
 NOTE = os.path.join(PLACE, "demo.json")
 GUIDE = """
 {messages} messages of test@localhost are at {point}
