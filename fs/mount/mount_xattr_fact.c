@@ -264,7 +264,7 @@ static int mailbox_fact(struct mount *m, const struct store_node *n, const char 
 	return out->len > 0 ? 0 : ENODATA;
 }
 
-/* A local file: why it is none that could be sent. */
+/* What is written here: why it is no message that could be sent. */
 static int file_fact(struct mount *m, const struct store_node *n, const char *name, struct buf *out)
 {
 	struct mount_file *f;
@@ -282,6 +282,8 @@ int mount_xattr_fact(struct mount *m, const struct store_node *n, const char *na
 {
 	switch (n->kind) {
 	case STORE_KIND_MESSAGE:
+		if (n->spool != 0 && file_fact(m, n, name, out) == 0)
+			return 0; /* an edit that is no message */
 		return message_fact(m, n, name, out);
 	case STORE_KIND_MAILBOX:
 		return mailbox_fact(m, n, name, out);

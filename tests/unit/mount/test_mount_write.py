@@ -13,6 +13,7 @@ import pytest
 from conftest import message, until
 
 APPEND = 1
+REPLACE = 2
 TEXT = "Subject: draft\nMessage-ID: <draft@example.org>\n\nhello\n"
 WIRE = TEXT.replace("\n", "\r\n").encode()
 SEVERAL_HOLDS = 1.0  # seconds; the hold of these mounts is 0.2
@@ -200,13 +201,105 @@ def test_truncate_append_and_holes(mounted):
     assert mounted.kinds() == []
 
 
-def test_messages_are_not_written(mounted):
+def replaced(probe, count=1):
+    return until(lambda: [op for op in probe.ops() if int(op[0]) == REPLACE][count - 1:],
+                 what="replace")
+
+
+def saved_in_place(path, text):
+    with open(path, "r+") as f:
+        f.truncate(0)
+        f.write(text)
+
+
+def saved_over(path, text):
+    other = os.path.join(os.path.dirname(path), ".goutputstream-ABCDEF")
+    write(other, text)
+    os.rename(other, path)
+
+
+def saved_anew(path, text):
+    """vim"""
+    os.rename(path, path + "~")
+    write(path, text)
+    os.unlink(path + "~")
+
+
+def saved_beside(path, text):
+    """emacs: the backup stays."""
+    os.rename(path, path + "~")
+    write(path, text)
+
+
+@pytest.mark.parametrize("save", [saved_in_place, saved_over, saved_anew, saved_beside],
+                         ids=lambda s: s.__name__)
+def test_an_edit_is_one_replace(mounted, save):
+    """R130: the message stays itself, whatever way its editor goes; the last save wins."""
     path = mounted.path("INBOX", "1.eml")
-    with pytest.raises(PermissionError):
-        with open(path, "r+b", buffering=0) as f:
-            f.write(b"x")
-    with pytest.raises(PermissionError):
-        os.truncate(path, 0)
+    before, old, names = os.stat(path), mounted.read("INBOX", "1.eml"), os.listdir(os.path.dirname(path))
+    for n in range(3):
+        save(path, f"Subject: edited {n}\n\nbody {n}\n")
+        replaced(mounted)
+        until(lambda: mounted.read("INBOX", "1.eml") == f"Subject: edited {n}\r\n\r\nbody {n}\r\n".encode(),
+              what="the new content")
+        until(lambda: os.stat(path).st_ino == before.st_ino, what="the same inode")
+    after = os.stat(path)
+    assert (after.st_mtime, after.st_size) == (before.st_mtime, len(mounted.read("INBOX", "1.eml")))
+    assert os.getxattr(path, "user.imap.uid") == b"1"
+    assert [int(op[0]) for op in mounted.ops()] == [REPLACE]
+    if save is saved_beside:
+        assert mounted.read("INBOX", "1.eml~") != mounted.read("INBOX", "1.eml")
+        os.unlink(path + "~")
+    assert sorted(os.listdir(os.path.dirname(path))) == sorted(names)
+    assert old != mounted.read("INBOX", "1.eml")
+
+
+def test_backup_has_the_old_bytes(mounted):
+    path = mounted.path("INBOX", "1.eml")
+    old = mounted.read("INBOX", "1.eml")
+    saved_beside(path, "Subject: new\n\n")
+    replaced(mounted)
+    until(lambda: mounted.read("INBOX", "1.eml") == b"Subject: new\r\n\r\n", what="the new content")
+    assert mounted.read("INBOX", "1.eml~") == old
+
+
+def test_an_edit_is_not_sent_half(mounted):
+    """Nothing is logged while the writer holds it, and what was there is still the server's."""
+    path = mounted.path("INBOX", "1.eml")
+    fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
+    os.write(fd, b"Subject: half\r\n\r\n")
+    time.sleep(SEVERAL_HOLDS)
+    assert mounted.ops() == []
+    os.write(fd, b"whole\r\n")
+    os.close(fd)
+    replaced(mounted)
+    assert mounted.read("INBOX", "1.eml") == b"Subject: half\r\n\r\nwhole\r\n"
+
+
+def test_an_edit_survives_a_crash(probe):
+    """R003: bytes written and not yet logged are there, and logged, after kill -9."""
+    probe.fill("INBOX", 1, message(1), message(2))
+    probe.mount("hold=60000")
+    saved_in_place(probe.path("INBOX", "1.eml"), "Subject: in place\n\n")
+    saved_over(probe.path("INBOX", "2.eml"), "Subject: over\n\n")
+    assert probe.stop(signal.SIGKILL) == -signal.SIGKILL
+    probe.mount()
+    replaced(probe, 2)
+    assert probe.read("INBOX", "1.eml") == b"Subject: in place\r\n\r\n"
+    assert probe.read("INBOX", "2.eml") == b"Subject: over\r\n\r\n"
+
+
+def test_an_edit_into_no_message_stays_here(mounted):
+    path = mounted.path("INBOX", "1.eml")
+    saved_in_place(path, "notes\n")
+    time.sleep(SEVERAL_HOLDS)
+    assert mounted.ops() == []
+    assert mounted.read("INBOX", "1.eml") == b"notes\n"
+    assert b"header" in os.getxattr(path, "user.imap.error")
+
+
+def test_attributes_of_messages(mounted):
+    path = mounted.path("INBOX", "1.eml")
     with pytest.raises(PermissionError):
         os.utime(path, (1, 1))
     os.utime(path, (1700000000, 1700000000))
