@@ -143,8 +143,11 @@ bool store_name_is_scratch(const char *name);
 int store_spool_open(struct store *s, int64_t spool, int flags);
 
 /* The file's content is about to change: gives it a spool, or a copy of its own when an
- * action has frozen the one it has.  *spool is the one to write to. */
+ * action has frozen the one it has.  *spool is the one to write to.  ERR_NOTFOUND: the body of a
+ * message that is not here. */
 int store_spool_writable(struct store *s, int64_t node, int64_t *spool);
+/* The same when all there is will be cut off: it may be empty, and need not be here. */
+int store_spool_fresh(struct store *s, int64_t node, int64_t *spool);
 
 /* A clean body, mapped: valid until store_close().  ERR_NOTFOUND: not here. */
 int store_body_get(struct store *s, int64_t message, const void **data, size_t *len);

@@ -139,21 +139,40 @@ static int record(struct store *s, int64_t message, struct store_extent *e, cons
 	return r;
 }
 
+/* The user has changed the message meanwhile: these bytes are the past. */
+static int is_edited(struct store *s, int64_t message)
+{
+	int64_t any;
+
+	return store_db_int(&s->db, &any, "SELECT 1 FROM node WHERE id = ?1 AND spool != 0", "i",
+	                    message);
+}
+
 int store_body_end(struct store_body_writer **wp)
 {
 	struct store_body_writer *w = *wp;
 	struct store *s = w->s;
 	_cleanup_free_ char *msgid = store_body_message_id(w->head, w->head_len);
 	int r = store_txn_begin(s);
+	int edited = r < 0 ? r : is_edited(s, w->message);
 
 	if (r == 0)
-		r = store_txn_end(s, record(s, w->message, &w->at, msgid));
+		r = store_txn_end(s, edited != 0 ? edited : record(s, w->message, &w->at, msgid));
 	if (r == 0)
 		w->at.start = w->at.pos; /* these bytes stay */
 	store_body_abort(wp);
 	if (r == 0 && s->depth == 0)
 		store_pack_reclaim_old(s);
-	return r;
+	return r < 0 ? r : 0;
+}
+
+int store_body_forget(struct store *s, int64_t message)
+{
+	int r = store_pack_drop(s, message);
+
+	return r < 0 ? r
+	             : store_db_run(&s->db, "UPDATE message SET body = 0 WHERE id = ?1", "i",
+	                            message);
 }
 
 static int append_spool(struct store *s, struct store_body_writer *w, int64_t spool)

@@ -75,6 +75,8 @@ static int edit_locked(struct store *s, int64_t id, int64_t file, enum store_edi
 	if (r == 0 && n.spool != 0)
 		r = store_spool_release(s, n.spool);
 	if (r == 0)
+		r = store_body_forget(s, id); /* or a read would find the old bytes first */
+	if (r == 0)
 		store_txn_note(s, STORE_CHANGE_BODY, id, 0, NULL);
 	return r;
 }

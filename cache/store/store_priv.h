@@ -131,6 +131,7 @@ int store_pack_get(struct store *s, int64_t message, const void **data, size_t *
 
 /* ---- store_body.c ---- */
 char *store_body_message_id(const char *data, size_t len);
+int store_body_forget(struct store *s, int64_t message); /* it is not here any more */
 
 /* ---- store_message.c ---- */
 char *store_message_view_flags(struct store *s, int64_t id, int64_t before_seq);

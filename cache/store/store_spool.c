@@ -181,7 +181,7 @@ static int own_copy(struct store *s, const struct store_node *n, int64_t *spool)
 	return r < 0 ? r : store_spool_from(s, data, len, spool);
 }
 
-static int writable_locked(struct store *s, int64_t node, int64_t *spool)
+static int writable_locked(struct store *s, int64_t node, bool keep, int64_t *spool)
 {
 	struct store_node n;
 	int64_t mine;
@@ -200,12 +200,27 @@ static int writable_locked(struct store *s, int64_t node, int64_t *spool)
 			return 0;
 		}
 	}
-	r = own_copy(s, &n, &mine);
+	r = keep ? own_copy(s, &n, &mine) : store_spool_from(s, "", 0, &mine);
 	if (r == 0)
 		r = store_db_run(&s->db, "UPDATE node SET spool = ?2 WHERE id = ?1", "ii", node,
 		                 mine);
 	if (r == 0 && n.spool != 0)
 		r = store_spool_release(s, n.spool);
+	if (r == 0 && n.kind == STORE_KIND_MESSAGE)
+		r = store_body_forget(s, node); /* or a read would find the old bytes first */
+	if (r == 0)
+		*spool = mine;
+	return r;
+}
+
+static int writable(struct store *s, int64_t node, bool keep, int64_t *spool)
+{
+	int64_t mine = 0;
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_txn_end(s, writable_locked(s, node, keep, &mine));
 	if (r == 0)
 		*spool = mine;
 	return r;
@@ -213,15 +228,12 @@ static int writable_locked(struct store *s, int64_t node, int64_t *spool)
 
 int store_spool_writable(struct store *s, int64_t node, int64_t *spool)
 {
-	int64_t mine = 0;
-	int r = store_txn_begin(s);
+	return writable(s, node, true, spool);
+}
 
-	if (r < 0)
-		return r;
-	r = store_txn_end(s, writable_locked(s, node, &mine));
-	if (r == 0)
-		*spool = mine;
-	return r;
+int store_spool_fresh(struct store *s, int64_t node, int64_t *spool)
+{
+	return writable(s, node, false, spool);
 }
 
 /* Bytes that would else be lost: a copy in lost+found, under a name of its own. */

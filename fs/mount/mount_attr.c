@@ -177,15 +177,15 @@ static int set_size(struct mount *m, struct store_node *n, off_t size)
 		return r;
 	mount_files_lock(m);
 	f = mount_file_get(m, n);
-	r = mount_file_open_write(m, m->store, f);
+	r = size == 0 ? mount_file_open_fresh(m, m->store, f)
+	              : mount_file_open_write(m, m->store, f);
 	if (r == 0 && ftruncate(f->fd, size) != 0)
 		r = errno == ENOSPC ? ERR_NOSPACE : errno == EFBIG ? ERR_TOOBIG : ERR_IO;
 	if (r == 0) {
 		f->size = n->size = size;
-		f->mtime_ns = clock_wall_ns();
+		mount_file_written(m, f);
 		if (n->kind == STORE_KIND_FILE)
 			n->mtime_ns = f->mtime_ns;
-		mount_file_touch(m, f);
 	}
 	mount_files_unlock(m);
 	return r;

@@ -27,7 +27,6 @@ struct mount_edits {
 	pthread_mutex_t lock;
 	struct aside aside[ASIDE_MAX];
 	size_t next;
-	atomic_bool any;
 };
 
 int mount_edit_start(struct mount *m)
@@ -46,16 +45,6 @@ void mount_edit_free(struct mount_edits **edits)
 	*edits = NULL;
 }
 
-void mount_edit_began(struct mount *m)
-{
-	atomic_store(&m->edits->any, true);
-}
-
-bool mount_edit_any(struct mount *m)
-{
-	return atomic_load(&m->edits->any);
-}
-
 void mount_edit_set_aside(struct mount *m, const struct store_node *message)
 {
 	struct mount_edits *e = m->edits;
@@ -69,9 +58,9 @@ void mount_edit_set_aside(struct mount *m, const struct store_node *message)
 	pthread_mutex_unlock(&e->lock);
 }
 
-/* Takes out the entry that `match` likes, the newest first; false: there is none. */
-static bool take(struct mount *m, bool (*match)(const struct aside *a, const struct store_node *n),
-                 const struct store_node *n, struct aside *out)
+/* The entry that `match` likes, the newest first; false: there is none. */
+static bool find(struct mount *m, bool (*match)(const struct aside *a, const struct store_node *n),
+                 const struct store_node *n, bool take_out, struct aside *out)
 {
 	struct mount_edits *e = m->edits;
 	int64_t now = clock_mono_ms();
@@ -84,7 +73,7 @@ static bool take(struct mount *m, bool (*match)(const struct aside *a, const str
 		found = a->at_ms != 0 && now - a->at_ms < ASIDE_MS && match(a, n);
 		if (found) {
 			*out = *a;
-			a->at_ms = 0;
+			a->at_ms = take_out ? 0 : a->at_ms;
 		}
 	}
 	pthread_mutex_unlock(&e->lock);
@@ -101,6 +90,21 @@ static bool is_place(const struct aside *a, const struct store_node *n)
 	return a->dir == n->parent && strcmp(a->name, n->name) == 0;
 }
 
+void mount_edit_made(struct mount *m, struct store_node *file)
+{
+	struct store_node message;
+	struct aside a;
+
+	if (!find(m, is_place, file, false, &a) ||
+	    store_node_get(m->store, a.message, &message) < 0)
+		return;
+	file->mtime_ns = message.mtime_ns;
+	(void)store_node_set(m->store, file->id, STORE_SET_MTIME, file);
+	mount_files_lock(m);
+	mount_file_get(m, file)->dated = true;
+	mount_files_unlock(m);
+}
+
 /* The kernel has the file's inode at the name: it is to ask again, for the message's new pages. */
 static void tell(struct mount *m, const struct store_node *message, const struct store_node *file)
 {
@@ -115,7 +119,6 @@ int mount_edit_join(struct mount *m, struct store *s, const struct store_node *m
 	struct store_node now;
 	int r;
 
-	mount_edit_began(m);
 	mount_file_hold(m, file);
 	mount_files_lock(m);
 	r = mount_file_find(m, file->id) ? mount_file_record(s, mount_file_find(m, file->id)) : 0;
@@ -136,7 +139,7 @@ bool mount_edit_unlink(struct mount *m, const struct store_node *message)
 	struct store_node file;
 	struct aside a;
 
-	if (!take(m, is_message, message, &a) || a.dir != message->parent)
+	if (!find(m, is_message, message, true, &a) || a.dir != message->parent)
 		return false;
 	if (store_node_lookup(m->store, a.dir, a.name, &file) < 0 || file.kind != STORE_KIND_FILE ||
 	    file.spool == 0)
@@ -149,7 +152,7 @@ bool mount_edit_settle(struct mount *m, struct store *s, const struct store_node
 	struct store_node message;
 	struct aside a;
 
-	if (!take(m, is_place, file, &a))
+	if (!find(m, is_place, file, true, &a))
 		return false;
 	if (store_node_get(s, a.message, &message) < 0 || message.kind != STORE_KIND_MESSAGE ||
 	    message.parent != file->parent || !store_name_is_scratch(message.name))

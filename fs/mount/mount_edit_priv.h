@@ -8,13 +8,13 @@
 int mount_edit_start(struct mount *m);
 void mount_edit_free(struct mount_edits **edits);
 
-/* True when a message may have newer bytes than its body: since the first edit. */
-bool mount_edit_any(struct mount *m);
-void mount_edit_began(struct mount *m);
-
 /* The message gets a backup name within its mailbox: what is written at its old name soon is its new
  * content.  `message` is as it was before the rename. */
 void mount_edit_set_aside(struct mount *m, const struct store_node *message);
+
+/* A file was made.  At the old name of a message set aside it shows that one's date, now and when
+ * it is written: an editor that remembers the date finds no other one later. */
+void mount_edit_made(struct mount *m, struct store_node *file);
 
 /* The file becomes the message's content. */
 int mount_edit_join(struct mount *m, struct store *s, const struct store_node *message,

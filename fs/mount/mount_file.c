@@ -159,7 +159,7 @@ int mount_file_open(struct mount *m, struct store *s, struct mount_file *f)
 	return keep_fd(m, f, store_spool_open(s, f->spool, 0));
 }
 
-int mount_file_open_write(struct mount *m, struct store *s, struct mount_file *f)
+static int open_own(struct mount *m, struct store *s, struct mount_file *f, bool fresh)
 {
 	int64_t spool = f->spool;
 	int r;
@@ -167,15 +167,33 @@ int mount_file_open_write(struct mount *m, struct store *s, struct mount_file *f
 	if (f->unlinked)
 		return mount_file_open(m, s, f);
 	if (!f->write_ok) {
-		r = store_spool_writable(s, f->id, &spool);
-		if (r < 0)
-			return r;
+		r = fresh ? store_spool_fresh(s, f->id, &spool)
+		          : store_spool_writable(s, f->id, &spool);
+		if (r < 0) /* a body that is not here cannot be changed in part */
+			return r == ERR_NOTFOUND ? ERR_OFFLINE : r;
 		if (spool != f->spool)
 			mount_file_close(m, f);
 		f->spool = spool;
 		f->write_ok = true;
 	}
 	return mount_file_open(m, s, f);
+}
+
+int mount_file_open_write(struct mount *m, struct store *s, struct mount_file *f)
+{
+	return open_own(m, s, f, false);
+}
+
+int mount_file_open_fresh(struct mount *m, struct store *s, struct mount_file *f)
+{
+	return open_own(m, s, f, true);
+}
+
+void mount_file_written(struct mount *m, struct mount_file *f)
+{
+	if (!f->dated)
+		f->mtime_ns = clock_wall_ns();
+	mount_file_touch(m, f);
 }
 
 void mount_file_touch(struct mount *m, struct mount_file *f)

@@ -16,6 +16,7 @@ struct mount_file {
 	int64_t size, mtime_ns;
 	bool dirty;              /* size or mtime are newer here than in the store */
 	bool write_ok;           /* the spool is this file's own */
+	bool dated;              /* stands for a message and shows that one's date */
 	bool candidate;          /* to be looked at when it rests */
 	bool unlinked;           /* out of the tree, kept for those who still hold it */
 	int64_t changed_ms;      /* monotonic, of the last change */
@@ -40,6 +41,9 @@ void mount_file_drop(struct mount *m, struct mount_file *f);
 /* Opens its spool for reading, or makes it writable. */
 int mount_file_open(struct mount *m, struct store *s, struct mount_file *f);
 int mount_file_open_write(struct mount *m, struct store *s, struct mount_file *f);
+/* The same for what is about to be cut to nothing. */
+int mount_file_open_fresh(struct mount *m, struct store *s, struct mount_file *f);
+void mount_file_written(struct mount *m, struct mount_file *f);
 void mount_file_close(struct mount *m, struct mount_file *f);
 void mount_file_touch(struct mount *m, struct mount_file *f);
 /* Records what is newer here. */

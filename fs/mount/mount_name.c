@@ -73,8 +73,10 @@ void mount_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
 	if (r == 0)
 		r = store_node_create(m->store, dir.id, name, STORE_KIND_FILE, mode & 0777, NULL,
 		                      &n);
-	if (r == 0)
+	if (r == 0) {
+		mount_edit_made(m, &n);
 		mount_file_named(m, &n);
+	}
 	reply_new(m, req, r, &n);
 }
 

@@ -74,14 +74,6 @@ static void read_other(struct mount *m, fuse_req_t req, int64_t id, size_t size,
 		fuse_reply_buf(req, out, got);
 }
 
-/* A message that is being edited, or whose edit is not sent, is read from its spool. */
-static bool newer_than_body(struct mount *m, int64_t id)
-{
-	struct store_node n;
-
-	return mount_edit_any(m) && store_node_get(m->store, id, &n) == 0 && n.spool != 0;
-}
-
 void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                    struct fuse_file_info *fi)
 {
@@ -94,8 +86,7 @@ void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		mount_virtual_read(m, req, ino, size, off);
 		return;
 	}
-	if (!newer_than_body(m, (int64_t)ino) &&
-	    store_body_get(m->store, (int64_t)ino, &data, &len) == 0)
+	if (store_body_get(m->store, (int64_t)ino, &data, &len) == 0)
 		mount_reply_range(req, data, len, size, off);
 	else
 		read_other(m, req, (int64_t)ino, size, off);

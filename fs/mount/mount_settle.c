@@ -203,7 +203,6 @@ static void look_left_over(struct mount *m, const struct store_node *n)
 		mount_file_named(m, n);
 	if (n->kind != STORE_KIND_MESSAGE || n->spool == 0)
 		return;
-	mount_edit_began(m);
 	mount_file_edited(m, n);
 }
 

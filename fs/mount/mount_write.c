@@ -22,8 +22,6 @@ int mount_write_allowed(struct mount *m, const struct store_node *n)
 		return r;
 	r = box.read_only ? ERR_READONLY : 0;
 	store_mailbox_release(&box);
-	if (r == 0)
-		mount_edit_began(m);
 	return r;
 }
 
@@ -83,8 +81,7 @@ void mount_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t siz
 	if (done > 0) {
 		if (off + (off_t)done > f->size)
 			f->size = off + (off_t)done;
-		f->mtime_ns = clock_wall_ns();
-		mount_file_touch(m, f);
+		mount_file_written(m, f);
 	}
 	mount_files_unlock(m);
 	if (done > 0)

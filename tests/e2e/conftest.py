@@ -33,6 +33,7 @@ def generator():
 def _place():
     """A directory of its own, outside a checkout that others may not be able to enter."""
     path = tempfile.mkdtemp(prefix="imapfs-e2e-", dir=os.environ.get("IMAPFS_TEST_DIR", "/tmp"))
+    os.chmod(path, 0o711)  # a server may run as another user
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

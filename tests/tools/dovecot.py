@@ -251,7 +251,8 @@ class Dovecot:
     def stop_earlier(self):
         """Ends the server that another process started in this directory."""
         try:
-            with open(os.path.join(self.run_dir, "master.pid"), encoding="ascii") as f:
+            note = os.path.join(self.run_dir, "master.pid")
+            with open(note, encoding="ascii") as f:
                 pid = int(f.read())
             with open(f"/proc/{pid}/cmdline", "rb") as f:
                 if self.conf.encode() not in f.read().split(b"\0"):
@@ -260,6 +261,7 @@ class Dovecot:
             os.killpg(pid, signal.SIGTERM)
             time.sleep(0.3)
             os.killpg(pid, signal.SIGKILL)
+            os.unlink(note)  # the dead one may wait for its parent for long
         except (OSError, ValueError):
             pass
 
