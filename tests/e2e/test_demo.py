@@ -14,15 +14,39 @@ DEMO = os.path.join(TOP, "scripts", "demo")
 @pytest.fixture(name="demo")
 def _demo(place):
     """Runs scripts/demo; its own directory, so that somebody's demonstration is left alone."""
-    env = {**os.environ, "IMAPFS_DEMO_DIR": os.path.join(place, "demo")}
-
     def run(*words):
-        done = subprocess.run([DEMO, *words], stdin=subprocess.DEVNULL, check=False, timeout=120,
-                              capture_output=True, text=True, env=env)
+        done = run_demo(place, *words)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
     yield run
     run("--stop")
+
+
+def run_demo(place, *words):
+    env = {**os.environ, "IMAPFS_DEMO_DIR": os.path.join(place, "demo")}
+    return subprocess.run([DEMO, *words], stdin=subprocess.DEVNULL, check=False, timeout=120,
+                          capture_output=True, text=True, env=env)
+
+
+@pytest.mark.parametrize("word", ["--offline", "--online"])
+def test_no_demo(place, word):
+    """Without a demonstration there is nothing to take away or bring back: one line says so."""
+    done = run_demo(place, word)
+    assert done.returncode == 1 and "No demonstration" in done.stderr
+    assert done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert not os.path.exists(os.path.join(place, "demo"))
+
+
+def test_refused_point(place):
+    """A directory in use is refused in imapfs's words; it stays, and nothing else does."""
+    point = os.path.join(place, "Full")
+    os.mkdir(point)
+    with open(os.path.join(point, "file"), "w", encoding="ascii"):
+        pass
+    done = run_demo(place, point)
+    assert done.returncode == 3 and "is not empty" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.listdir(point) == ["file"] and not os.path.exists(os.path.join(place, "demo"))
 
 
 def test_demo(demo, place):
@@ -44,6 +68,7 @@ def test_demo(demo, place):
         assert subprocess.run([imapfs, "status", point], check=False, capture_output=True,
                               stdin=subprocess.DEVNULL).returncode == 1
         demo("--online")
+        demo("--online")  # is harmless
         subprocess.run([imapfs, "sync", "--timeout", "60s", point], check=True,
                        stdin=subprocess.DEVNULL, capture_output=True)
     finally:

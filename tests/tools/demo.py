@@ -53,6 +53,11 @@ def stop_server():
     return None
 
 
+def needs_demo():
+    if not os.path.exists(NOTE):
+        sys.exit("No demonstration is under way; scripts/demo MOUNTPOINT begins one.")
+
+
 def own_place():
     """A directory in /tmp that another user made is not used."""
     os.makedirs(PLACE, mode=0o755, exist_ok=True)
@@ -85,8 +90,11 @@ def start(point):
     binary = os.path.join(TOP, "build", "imapfs")
     options = f"cafile={dovecot.cafile},password-file={secret},state-dir={PLACE}/state," \
               f"cache-dir={PLACE}/cache"
-    subprocess.run([binary, "-o", options, f"test@localhost:{dovecot.tls_port}", point],
-                   stdin=subprocess.DEVNULL, env=environment(), check=True)
+    done = subprocess.run([binary, "-o", options, f"test@localhost:{dovecot.tls_port}", point],
+                          stdin=subprocess.DEVNULL, env=environment(), check=False)
+    if done.returncode:
+        stop()
+        sys.exit(done.returncode)
     print(GUIDE.format(messages=MESSAGES, point=point, binary=binary, port=dovecot.port,
                        tls_port=dovecot.tls_port, cafile=dovecot.cafile,
                        demo=os.path.join(TOP, "scripts", "demo")))
@@ -119,10 +127,14 @@ def main(words):
         stop()
         print("Unmounted, server stopped, everything removed.")
     elif words == ["--offline"]:
+        needs_demo()
         stop_server()
         print("The server is stopped. The mount goes on.")
     elif words == ["--online"]:
-        server().start()
+        needs_demo()
+        dovecot = server()
+        if not dovecot.answers():
+            dovecot.start()
         print("The server is back. What waited is on its way.")
     else:
         start(os.path.abspath(words[0]) if words else os.path.join(PLACE, "Mail"))

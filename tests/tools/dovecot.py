@@ -218,6 +218,14 @@ class Dovecot:
             raise RuntimeError("Dovecot does not start:\n" + self.log()) from None
         return self
 
+    def answers(self):
+        """Also of a server that another process started."""
+        try:
+            wait_for_port(self.port, 1)
+        except RuntimeError:
+            return False
+        return True
+
     def _become_owner(self):
         # a caller may ignore SIGINT, and the server would inherit that
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):

@@ -222,8 +222,9 @@ static void test_own_mountinfo(void **state)
 	struct cli_mount m;
 
 	(void)state;
-	assert_true(cli_mount_at("/", &m));
-	assert_string_equal(m.point, "/");
+	/* "/" is no mount in a chroot */
+	assert_true(cli_mount_at("/proc", &m));
+	assert_string_equal(m.point, "/proc");
 	cli_mount_release(&m);
 	assert_false(cli_mount_at("/no/such/place", &m));
 }
