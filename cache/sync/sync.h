@@ -94,9 +94,9 @@ enum sync_state {
 struct sync_status {
 	enum sync_state state;
 	char reason[ERR_REASON_MAX]; /* why offline, or what it is doing: a phrase for a person */
-	int64_t since_ms;            /* wall clock: in this state since */
-	int64_t next_try_ms;         /* wall clock: of the next connection; 0: none planned */
-	int64_t last_pass_ms;        /* wall clock: end of the last complete pass; 0: never */
+	int64_t since_ms;     /* wall clock: in this state since; attempts between don't count */
+	int64_t next_try_ms;  /* wall clock: of the next connection; 0: none planned */
+	int64_t last_pass_ms; /* wall clock: end of the last complete pass; 0: never */
 	int64_t bodies_done, bodies_total; /* of the pass under way */
 	uint64_t sent_bytes, received_bytes, turnarounds;
 };

@@ -71,6 +71,7 @@ struct sync {
 	bool link_down; /* no connection is known to work: waiting is in vain */
 
 	struct sync_status status;
+	int64_t down_since_ms; /* wall clock: of the first failed attempt of these */
 };
 
 /* The two connections, for struct sync.links and for the log. */

@@ -30,6 +30,16 @@ static const char *state_name(enum sync_state state)
 	return "?";
 }
 
+/* Attempts to connect that fail do not make a day without network young again. */
+static int64_t state_since(struct sync *s, enum sync_state state)
+{
+	bool again = state == SYNC_OFFLINE && s->status.state == SYNC_CONNECTING && s->link_down;
+
+	if (state == SYNC_OFFLINE && !again)
+		s->down_since_ms = wall_ms();
+	return state == SYNC_OFFLINE ? s->down_since_ms : wall_ms();
+}
+
 void sync_set_state(struct sync *s, enum sync_state state, const char *fmt, ...)
 {
 	struct sync_status *st = &s->status;
@@ -42,7 +52,7 @@ void sync_set_state(struct sync *s, enum sync_state state, const char *fmt, ...)
 	(void)vsnprintf(st->reason, sizeof(st->reason), fmt, args);
 	va_end(args);
 	if (before != state)
-		st->since_ms = wall_ms();
+		st->since_ms = state_since(s, state);
 	st->state = state;
 	st->next_try_ms = 0;
 	if (state == SYNC_IN_STEP || state == SYNC_REPLAYING || state == SYNC_PULLING)

@@ -178,6 +178,33 @@ static void names_stay_inside(void **state)
 	free(good);
 }
 
+/* ---- State ---- */
+
+/* "Offline since" names the loss of the network, not the last of many attempts. */
+static void attempts_keep_the_time_of_the_loss(void **state)
+{
+	struct sync s = { .status = { .state = SYNC_IN_STEP } };
+
+	(void)state;
+	(void)pthread_mutex_init(&s.lock, NULL);
+	(void)pthread_cond_init(&s.changed, NULL);
+	sync_set_state(&s, SYNC_OFFLINE, "gone");
+	assert_true(s.status.since_ms > 0);
+	s.status.since_ms = s.down_since_ms = 1000;
+	for (int i = 0; i < 2; i++) {
+		sync_set_state(&s, SYNC_CONNECTING, "again");
+		assert_true(s.status.since_ms > 1000);
+		sync_set_state(&s, SYNC_OFFLINE, "still gone");
+		assert_int_equal(s.status.since_ms, 1000);
+	}
+	sync_set_state(&s, SYNC_CONNECTING, "again");
+	sync_set_state(&s, SYNC_IN_STEP, "back");
+	sync_set_state(&s, SYNC_OFFLINE, "gone anew");
+	assert_true(s.status.since_ms > 1000);
+	(void)pthread_cond_destroy(&s.changed);
+	(void)pthread_mutex_destroy(&s.lock);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +216,7 @@ int main(void)
 		cmocka_unit_test(uids_chunks_are_bounded),
 		cmocka_unit_test(names_become_paths),
 		cmocka_unit_test(names_stay_inside),
+		cmocka_unit_test(attempts_keep_the_time_of_the_loss),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
