@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli_config.h"
+#include "cli_owner.h"
 #include "cli_paths.h"
 #include "mem.h"
 #include "store.h"
@@ -170,7 +171,11 @@ int cli_account_open(const struct cli_options *o, struct cli_password *password,
 		r = store_lock(o->state_dir, &fd, why);
 	if (r < 0)
 		return r;
-	r = bring_up(o, password, why);
+	r = cli_owner_check(o->state_dir, o->user, o->host, why);
+	if (r == 0)
+		r = bring_up(o, password, why);
+	if (r == 0)
+		r = cli_owner_note(o->state_dir, o->user, o->host, why);
 	if (r < 0) {
 		close(fd);
 		return r;

@@ -28,7 +28,7 @@ bool cli_account_listed(const struct cli_options *o);
 
 /* Makes the place for the state, locks it and brings it up; an account that is not known
  * yet must first answer, so that a mistyped address leaves nothing behind.  *lock_fd is
- * the caller's on success. */
+ * the caller's on success.  ERR_INVAL: the place holds the state of another account. */
 int cli_account_open(const struct cli_options *o, struct cli_password *password, int *lock_fd,
                      struct err_reason *why);
 

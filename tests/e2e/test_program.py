@@ -107,6 +107,29 @@ def test_configuration(unmounted, place):
     one_line(run(mount, "-o", f"state-dir={inside}", "a@b", mount.point), 2, "within")
 
 
+def test_state_of_another_account(unmounted, server):
+    """What waits for one account is never sent to another: neither user nor host may differ."""
+    mount = unmounted(server.port)
+    mount.start()
+    mount.unmount()
+    with open(os.path.join(mount.dir, "state", "account"), encoding="ascii") as f:
+        assert f.read() == "test@127.0.0.1\n"
+    for address in (f"other@127.0.0.1:{server.port}", f"test@localhost:{server.port}",
+                    f"Test@127.0.0.1:{server.port}"):
+        one_line(run(mount, *mount.option_words(), address, mount.point), 2,
+                 "holds the state of test@127.0.0.1")
+        assert not mounted(mount.point)
+    mount.start()
+
+
+def test_mistyped_address_notes_nothing(unmounted, server):
+    """An account that never answered owns nothing: the right address mounts."""
+    mount = unmounted(server.port)
+    run(mount, *mount.option_words(), f"nobody@127.0.0.1:{server.port}", mount.point)
+    assert not mounted(mount.point)
+    mount.start()
+
+
 def test_mountpoint(unmounted, server):
     mount = unmounted(server.port)
     one_line(run(mount, *mount.option_words(), mount.address, mount.point + "/none"), 3)
