@@ -261,7 +261,7 @@ def main(words):
         if on("checks"):
             checks(runner)
         if built and on("e2e"):
-            runner.pytest("end to end", 420)
+            runner.pytest("end to end", 720)
         if on("asan") and runner.build("build-asan", "-Db_sanitize=address,undefined",
                                        "-Db_lundef=false"):
             runner.unit("unit under ASan and UBSan", "build-asan", 300, "-t", "4")
