@@ -16,6 +16,7 @@
 #include "cli_daemon.h"
 #include "cli_log.h"
 #include "cli_mountpoint.h"
+#include "cli_owner.h"
 #include "cli_view.h"
 #include "clock.h"
 #include "log.h"
@@ -334,7 +335,9 @@ enum cli_exit cli_doctor(struct cli_options *o)
 		return status;
 	}
 	why.text[0] = '\0';
-	r = store_open(o->state_dir, o->cache_dir, &s, &why);
+	r = cli_owner_check(o->state_dir, o->user, o->host, &why);
+	if (r == 0)
+		r = store_open(o->state_dir, o->cache_dir, &s, &why);
 	store_close(&s);
 	(void)printf("local state in %s: %s\n", o->state_dir, r < 0 ? cli_reason(r, &why) : "ok");
 	return status == CLI_OK && r < 0 ? CLI_STATE : status;

@@ -45,7 +45,7 @@ int cli_umount(const struct cli_mount *m)
 	int r = cli_control_ask(m->point, m->owner, "leave", LEAVE_MS, &answer);
 
 	if (!run_fusermount(m->point, r < 0)) {
-		cli_complain("%s is in use", m->point);
+		cli_complain("%s is in use, or not yours to unmount", m->point);
 		status = CLI_MOUNTPOINT;
 	} else if (r == 0) {
 		(void)fwrite(answer.text.data != NULL ? answer.text.data : "", 1, answer.text.len,

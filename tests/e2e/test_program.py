@@ -119,6 +119,8 @@ def test_state_of_another_account(unmounted, server):
         one_line(run(mount, *mount.option_words(), address, mount.point), 2,
                  "holds the state of test@127.0.0.1")
         assert not mounted(mount.point)
+        done = run(mount, "doctor", *mount.option_words(), address)
+        assert done.returncode != 0 and "holds the state of test@127.0.0.1" in done.stdout
     mount.start()
 
 
