@@ -48,17 +48,18 @@ static int make_upload(struct store *s, const struct store_op *op, int64_t subje
 	return r;
 }
 
-/* An edit of a message that is gone is a new message (R148). */
+/* An edit of a message that is gone is a new message (R148).  One that was sent may be there
+ * already: it stays SENT and is looked for. */
 static int edit_to_upload(struct store *s, const struct store_op *op)
 {
 	_cleanup_free_ char *flags = store_message_view_flags(s, op->message, op->seq);
 
-	return store_db_run(
-		&s->db,
-		"UPDATE op SET kind = 1, add_words = ?2, state = 1, err = 0, error = NULL,"
-		" mailbox = coalesce((SELECT parent FROM node WHERE id = ?3), mailbox)"
-		" WHERE seq = ?1",
-		"isi", op->seq, flags ? flags : "", op->message);
+	return store_db_run(&s->db,
+	                    "UPDATE op SET kind = 1, add_words = ?2, err = 0, error = NULL,"
+	                    " state = CASE state WHEN 2 THEN 2 ELSE 1 END,"
+	                    " mailbox = coalesce((SELECT parent FROM node WHERE id = ?3), mailbox)"
+	                    " WHERE seq = ?1",
+	                    "isi", op->seq, flags ? flags : "", op->message);
 }
 
 static int one_action(struct store *s, const struct store_op *op, bool *keep)
@@ -288,15 +289,17 @@ static int leave_directory(struct store *s, int64_t mailbox)
 	                    "i", mailbox);
 }
 
-/* A removal of it is done; the rest of what concerns the mailbox itself fails. */
+/* A removal of it is done; the rest of what concerns the mailbox itself fails, and uploads whose
+ * outcome nobody can look up there any more. */
 static int gone_structure(struct store *s, int64_t mailbox)
 {
 	_cleanup_ids_ struct store_ids ids = { 0 };
 	int64_t removal = 0;
 	int r = store_db_ids(
 		&s->db, &ids,
-		"SELECT seq FROM op WHERE mailbox = ?1 AND kind IN (9, 10, 11) AND state != 3", "i",
-		mailbox);
+		"SELECT seq FROM op WHERE mailbox = ?1 AND state != 3 AND (kind IN (9, 10, 11)"
+		" OR (kind = 1 AND state = 2))",
+		"i", mailbox);
 
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		r = store_log_park(s, ids.v[i], ERR_NOTFOUND,

@@ -89,6 +89,9 @@ int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence);
 int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int err,
                      const char *reason);
 
+/* Still SENT, its outcome cannot be looked up now: not before then.  Nothing else changes. */
+int store_op_hold(struct store *s, int64_t seq, int64_t not_before_ms);
+
 /* Proven executed: applies its effect to the server's columns and removes the row. */
 struct store_op_done {
 	uint32_t uidvalidity, uid; /* APPEND, REPLACE, COPY, MOVE, DELETE to trash: what the target

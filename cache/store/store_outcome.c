@@ -39,6 +39,17 @@ int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int er
 	return store_txn_end(s, r);
 }
 
+int store_op_hold(struct store *s, int64_t seq, int64_t not_before_ms)
+{
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_db_run(&s->db, "UPDATE op SET not_before_ms = ?2 WHERE seq = ?1 AND state = 2",
+	                 "ii", seq, not_before_ms);
+	return store_txn_end(s, r);
+}
+
 /* ---- done ---- */
 
 static int done_flags(struct store *s, const struct store_op *op, const struct store_op_done *res)
