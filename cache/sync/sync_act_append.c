@@ -258,6 +258,25 @@ static bool any_unsettled(const struct sync_batch *b)
 	return false;
 }
 
+/* Servers store in the order of sending: what is looked for came behind those that are proven. */
+static int raise_evidence(struct sync_batch *b)
+{
+	uint32_t last = 0;
+	bool raised = false;
+
+	for (size_t i = 0; i < b->count; i++) {
+		struct sync_act *a = &b->acts[i];
+
+		if (a->new_uid > last)
+			last = a->new_uid;
+		if (last == 0 || a->settled || a->new_uid || a->ev.uidnext > last)
+			continue;
+		a->ev.uidnext = last + 1;
+		raised = true;
+	}
+	return raised ? sync_batch_sent(b, 1) : 0;
+}
+
 /* Sends, waits, settles.  1: some of a MULTIAPPEND are certainly not there, to be sent singly. */
 static int upload(struct sync_batch *b, const struct store_mailbox *m, struct upload *u, bool multi)
 {
@@ -275,6 +294,8 @@ static int upload(struct sync_batch *b, const struct store_mailbox *m, struct up
 	if (r < 0) {
 		int settled = settle_uids(b);
 
+		if (settled == 0)
+			settled = raise_evidence(b);
 		return settled < 0 ? settled : sync_batch_lost(b, r);
 	}
 	r = settle_replies(b, multi, &look);
@@ -318,7 +339,7 @@ static int resume(struct sync_batch *b, const struct store_mailbox *m)
 	uint32_t uidvalidity = 0;
 	int r = 0;
 
-	if (b->acts[0].op.step >= 2) {
+	if (b->acts[0].op.step >= 2 && b->acts[0].ev.uidvalidity == m->uidvalidity) {
 		for (size_t i = 0; i < b->count; i++)
 			b->acts[i].new_uid = b->acts[i].ev.found;
 		uidvalidity = b->acts[0].ev.uidvalidity;

@@ -5,6 +5,7 @@
 #include "imap_text.h"
 #include "mem.h"
 #include "sync_replay_priv.h"
+#include "wordset.h"
 
 /*
  * CREATE, DELETE, RENAME of mailboxes and subscriptions.  Actions name a mailbox by identity; its
@@ -170,6 +171,19 @@ static int count_messages(struct change *c, const char *name, struct held *held)
 	return sync_ask(c->batch->link, &cmd, messages_data, held, &c->act->reply);
 }
 
+/* Not proven to be empty: done when it is gone already, else refused. */
+static int remove_uncounted(struct change *c, const char *name, int err)
+{
+	int there = exists(c, name);
+
+	if (there == 0)
+		return done(c);
+	if (!sync_link_up(c->batch->link))
+		return there < 0 ? there : ERR_OFFLINE;
+	return sync_act_refused(c->batch, c->act, err < 0 ? err : ERR_REFUSED,
+	                        "the server does not say whether the mailbox is empty");
+}
+
 /* The user removed an empty directory: what came in meanwhile was not meant.  Another connection may
  * have it selected; ours leaves it first (RFC 4549 3). */
 static int run_remove(struct change *c)
@@ -188,6 +202,8 @@ static int run_remove(struct change *c)
 	if (held.came && held.messages > 0)
 		return sync_act_refused(c->batch, c->act, ERR_NOTEMPTY,
 		                        "messages have come into the mailbox");
+	if (!held.came && !wordset_has(c->mailbox.attributes, "\\Noselect"))
+		return remove_uncounted(c, name, r);
 	r = run_on(c, "DELETE", name, NULL);
 	if (r < 0 && sync_link_up(c->batch->link) && exists(c, name) == 0)
 		r = 0;

@@ -28,11 +28,55 @@ struct transfer {
 	struct sync_uids left;   /* in the source after the transfer */
 	struct sync_reply found; /* of the SEARCH that shows them */
 	struct sync_reply moved; /* of the transfer itself */
+	size_t commands;         /* that it took: one may be done and the next not */
 };
 
 static bool removes(const struct sync_batch *b)
 {
 	return b->acts[0].op.kind != STORE_OP_COPY;
+}
+
+static void id_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
+{
+	struct sync_batch *b = ctx;
+	const struct imap_body *body;
+	uint32_t uid;
+
+	if (r->kind != IMAP_RESP_FETCH || r->fetch->body_count == 0)
+		return;
+	uid = sync_box_uid(box, r);
+	body = &r->fetch->bodies[0];
+	for (size_t i = 0; uid && body->data && i < b->count; i++)
+		if (b->acts[i].op.uid == uid && !b->acts[i].ev.message_id)
+			b->acts[i].ev.message_id = sync_header_message_id(body->data, body->len);
+}
+
+/* Of messages whose body is not here the Message-ID is not known yet; length and date alone
+ * would fit a stranger. */
+static int fetch_ids(struct sync_batch *b, struct sync_box *box)
+{
+	struct sync_uids uids = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->acts[i].settled && !b->acts[i].ev.message_id && !b->acts[i].ev.digest[0])
+			sync_uids_add(&uids, b->acts[i].op.uid);
+	sync_uids_sort(&uids);
+	box->data = id_data;
+	box->ctx = b;
+	for (size_t at = 0, n; at < uids.count; at += n) {
+		struct imap_cmd *cmd = imap_cmd_new("UID FETCH");
+
+		n = sync_uids_fit(uids.items + at, uids.count - at);
+		imap_cmd_uids(cmd, uids.items + at, n);
+		imap_cmd_raw(cmd, "(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])");
+		sync_link_send(b->link, &cmd, box, NULL, NULL);
+	}
+	if (uids.count > 0)
+		r = sync_link_run(b->link, 0);
+	box->data = NULL;
+	sync_uids_release(&uids);
+	return r;
 }
 
 static int take_evidence(struct sync_batch *b, uint32_t uidvalidity, uint32_t uidnext)
@@ -129,6 +173,7 @@ static void send_transfer(struct transfer *t, struct sync_box *box, const char *
 		imap_cmd_uids(cmd, uids.items + at, n);
 		imap_cmd_mailbox(cmd, t->target.wire_name);
 		sync_link_send(b->link, &cmd, box, transfer_done, t);
+		t->commands++;
 	}
 	sync_search_send(b->link, box, NULL, &uids, &t->found);
 	sync_uids_release(&uids);
@@ -212,7 +257,8 @@ static bool any_unclear(const struct transfer *t)
 	for (size_t i = 0; i < b->count; i++) {
 		const struct sync_act *a = &b->acts[i];
 
-		if (!a->settled && !a->new_uid && (t->moved.err == 0 || !a->seen))
+		if (!a->settled && !a->new_uid &&
+		    (t->moved.err == 0 || t->commands > 1 || !a->seen))
 			return true;
 	}
 	return false;
@@ -231,7 +277,7 @@ static int transfer(struct transfer *t, struct sync_box *box)
 	r = sync_link_run(b->link, 0);
 	box->data = NULL;
 	if (r < 0)
-		return sync_batch_lost(b, r);
+		return t->commands > 1 ? r : sync_batch_lost(b, r);
 	if (t->found.err < 0)
 		return 0; /* what is left is not known: stays SENT, looked up next time */
 	mark_seen(t);
@@ -272,6 +318,8 @@ static int send_new(struct transfer *t)
 		r = sync_batch_refused(b, ERR_READONLY, "the mailbox is read-only");
 	else if (r == 0) {
 		r = take_evidence(b, uidvalidity, uidnext);
+		if (r == 0)
+			r = fetch_ids(b, box);
 		if (r == 0)
 			r = sync_batch_sent(b, STEP_SENT);
 		if (r == 0)

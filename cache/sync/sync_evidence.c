@@ -204,7 +204,7 @@ struct gather {
 char *sync_header_message_id(const char *data, size_t len)
 {
 	const char *colon = memchr(data, ':', len);
-	const char *p, *end = data + len;
+	const char *p, *end = data + len, *open, *close;
 
 	if (!colon)
 		return NULL;
@@ -212,6 +212,12 @@ char *sync_header_message_id(const char *data, size_t len)
 		;
 	while (end > p && strchr(" \t\r\n", end[-1]))
 		end--;
+	open = memchr(p, '<', (size_t)(end - p));
+	close = open ? memchr(open, '>', (size_t)(end - open)) : NULL;
+	if (close) { /* without the comments around it */
+		p = open;
+		end = close + 1;
+	}
 	return end > p ? mem_strndup(p, (size_t)(end - p)) : NULL;
 }
 
@@ -334,23 +340,30 @@ static bool alike(const struct sync_candidate *c, const struct sync_evidence *e)
 	return !e->message_id || e->digest[0];
 }
 
-static bool certain(const struct sync_candidate *c, const struct sync_evidence *e)
+/* Without a look at its bytes.  Only of messages that were not there before: an older version may
+ * be the same in all but its bytes.  Servers may give a copy another date. */
+static bool certain(const struct sync_candidate *c, const struct sync_evidence *e, bool newer)
 {
-	if (c->date != e->date || c->size != e->size)
-		return false;
-	return (e->message_id && c->message_id) || !e->digest[0];
+	bool same = c->date == e->date && c->size == e->size;
+	bool named = e->message_id && c->message_id;
+
+	if (e->digest[0])
+		return newer && same && named;
+	return named ? newer || same : newer && same;
 }
 
 int sync_candidates_match(struct sync_link *l, struct sync_box *box, struct sync_candidates *c,
                           const struct sync_evidence *e, uint32_t *uid)
 {
+	bool newer = e->uidnext != 0 && e->uidvalidity == box->uidvalidity;
+
 	for (size_t i = 0; i < c->count; i++) {
 		int r = 1;
 
 		if (!alike(&c->items[i], e))
 			continue;
-		if (!certain(&c->items[i], e) && e->digest[0])
-			r = same_body(l, box, c->items[i].uid, e);
+		if (!certain(&c->items[i], e, newer))
+			r = e->digest[0] ? same_body(l, box, c->items[i].uid, e) : 0;
 		if (r < 0)
 			return r;
 		if (r == 0)

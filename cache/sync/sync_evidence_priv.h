@@ -62,12 +62,13 @@ int sync_candidates_fetch(struct sync_link *l, struct sync_box *box, uint32_t fi
 void sync_candidates_release(struct sync_candidates *c);
 
 /* The candidate that is the message of `e`: same Message-ID and size (as servers keep it), same date;
- * where that leaves doubt its body is fetched and compared.  1 and *uid (the candidate is taken),
+ * where that leaves doubt its body is fetched and compared, and without a digest it is none.  1 and *uid (the candidate is taken),
  * 0: none; the link's error. */
 int sync_candidates_match(struct sync_link *l, struct sync_box *box, struct sync_candidates *c,
                           const struct sync_evidence *e, uint32_t *uid);
 
-/* The value of a header block that holds one Message-ID field; NULL: none.  The caller frees. */
+/* The "<...>" of a header block that holds one Message-ID field, all of its value where it has no
+ * such part; NULL: none.  The caller frees. */
 char *sync_header_message_id(const char *data, size_t len);
 
 #endif

@@ -26,6 +26,18 @@ static uint32_t first_uid(const struct sync_batch *b, uint32_t uidvalidity)
 	return first;
 }
 
+/* What one of the batch has become, and what one of it replaces or copies. */
+static bool is_of_another(const struct sync_batch *b, int64_t mailbox, uint32_t uid)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		const struct sync_act *a = &b->acts[i];
+
+		if (a->new_uid == uid || (a->op.uid == uid && a->op.mailbox == mailbox))
+			return true;
+	}
+	return false;
+}
+
 static bool is_ours(const struct sync_batch *b, int64_t node)
 {
 	for (size_t i = 0; i < b->count; i++)
@@ -36,19 +48,24 @@ static bool is_ours(const struct sync_batch *b, int64_t node)
 
 /* A message that another upload from here has become is not this one, alike as they are.  Such
  * a file has the name a person gave it; one that a pull brought is named by its UID. */
+static bool is_known(const struct sync_batch *b, int64_t mailbox, uint32_t uid)
+{
+	struct store_node node;
+	char name[32];
+	int64_t id;
+
+	if (store_message_by_uid(b->link->store, mailbox, uid, &id) < 0 || is_ours(b, id) ||
+	    store_node_get(b->link->store, id, &node) < 0)
+		return false;
+	(void)snprintf(name, sizeof(name), "%" PRIu32 ".eml", uid);
+	return node.name[0] && strcmp(node.name, name) != 0;
+}
+
 static void exclude_known(struct sync_batch *b, int64_t mailbox, struct sync_candidates *c)
 {
-	for (size_t i = 0; i < c->count; i++) {
-		struct store_node node;
-		char prefix[16];
-		int64_t id;
-
-		if (store_message_by_uid(b->link->store, mailbox, c->items[i].uid, &id) < 0 ||
-		    is_ours(b, id) || store_node_get(b->link->store, id, &node) < 0)
-			continue;
-		(void)snprintf(prefix, sizeof(prefix), "%" PRIu32, c->items[i].uid);
-		c->items[i].taken = node.name[0] && strncmp(node.name, prefix, strlen(prefix)) != 0;
-	}
+	for (size_t i = 0; i < c->count; i++)
+		c->items[i].taken = is_of_another(b, mailbox, c->items[i].uid) ||
+		                    is_known(b, mailbox, c->items[i].uid);
 }
 
 /* Number of acts still not found, or the link's error. */

@@ -15,6 +15,7 @@ enum {
 	TRIES_REFUSED = 3,  /* of a refusal without a code */
 	TRIES_TOGETHER = 1, /* an action that was lost more often goes alone, and later */
 	BACKOFF_MAX_MS = 300000,
+	LOOK_AGAIN_MS = 5000, /* for what cannot be looked up now */
 };
 
 /*
@@ -362,14 +363,22 @@ static int gather(struct pass *p, int64_t after, struct sync_batch *b)
 	return r < 0 ? r : b->count > 0;
 }
 
-/* What a batch left in the log is not taken up again in this pass. */
-static void note_rest(struct pass *p, const struct sync_batch *b)
+/* What a batch left in the log is not taken up again in this pass; what stays SENT while the link
+ * holds is not looked up again at once.  ERR_IO. */
+static int note_rest(struct pass *p, const struct sync_batch *b)
 {
+	int64_t again = wall_ms() + LOOK_AGAIN_MS;
+	int r = 0;
+
 	for (size_t i = 0; i < b->count; i++) {
 		keep(p, b->acts[i].op.seq);
-		if (!b->acts[i].settled)
-			p->left++;
+		if (b->acts[i].settled)
+			continue;
+		p->left++;
+		if (r == 0 && sync_link_up(p->link))
+			r = store_op_hold(p->link->store, b->acts[i].op.seq, again);
 	}
+	return r;
 }
 
 static int run_pass(struct pass *p)
@@ -381,7 +390,8 @@ static int run_pass(struct pass *p)
 	while ((r = gather(p, after, &b)) > 0) {
 		after = b.acts[0].op.seq - 1;
 		r = kinds[b.acts[0].op.kind].run(&b);
-		note_rest(p, &b);
+		if (note_rest(p, &b) < 0)
+			r = ERR_IO;
 		batch_release(&b);
 		if (r < 0)
 			break;

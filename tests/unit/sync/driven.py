@@ -89,11 +89,17 @@ class Driven:
             time.sleep(0.05)
         raise AssertionError("not within %s s:\n%s" % (seconds, self.text()))
 
-    def append(self, mailbox, name, data, flags="", message_id=""):
+    def _upload(self, data):
         path = os.path.join(self.dir, "upload")
         with open(path, "wb") as f:
             f.write(data)
-        self.do("append", mailbox, name, path, flags, message_id)
+        return path
+
+    def append(self, mailbox, name, data, flags="", message_id=""):
+        self.do("append", mailbox, name, self._upload(data), flags, message_id)
+
+    def edit(self, path, data, message_id=""):
+        self.do("edit", path, self._upload(data), message_id)
 
     def peak_kb(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:

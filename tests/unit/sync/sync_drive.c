@@ -179,6 +179,25 @@ static int do_append(struct drive *d, char **w)
 	return r;
 }
 
+/* New bytes for a message. */
+static int do_edit(struct drive *d, char **w)
+{
+	struct store_node n;
+	int r = node_at(d, w[1], &n);
+
+	if (r == 0)
+		r = spool_from(d, n.id, w[2]);
+	return r < 0 ? r : store_message_upload(d->st, n.id, "", w[3] && *w[3] ? w[3] : NULL);
+}
+
+static int do_rmdir(struct drive *d, char **w)
+{
+	struct store_node n;
+	int r = node_at(d, w[1], &n);
+
+	return r < 0 ? r : store_mailbox_remove(d->st, n.id);
+}
+
 static int do_remove(struct drive *d, char **w)
 {
 	struct store_node n;
@@ -256,6 +275,10 @@ static int command(struct drive *d, char **w)
 		r = do_flag(d, w);
 	else if (strcmp(w[0], "append") == 0)
 		r = do_append(d, w);
+	else if (strcmp(w[0], "edit") == 0)
+		r = do_edit(d, w);
+	else if (strcmp(w[0], "rmdir") == 0)
+		r = do_rmdir(d, w);
 	else if (strcmp(w[0], "remove") == 0)
 		r = do_remove(d, w);
 	else if (strcmp(w[0], "move") == 0)
