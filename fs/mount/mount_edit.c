@@ -130,6 +130,7 @@ int mount_edit_join(struct mount *m, struct store *s, const struct store_node *m
 	mount_file_left(m, file->id);
 	if (store_node_get(s, message->id, &now) == 0)
 		mount_file_edited(m, &now);
+	mount_file_became(m, file->id, message->id);
 	tell(m, message, file);
 	return 0;
 }

@@ -323,6 +323,17 @@ void mount_file_left(struct mount *m, int64_t id)
 	mount_files_unlock(m);
 }
 
+void mount_file_became(struct mount *m, int64_t id, int64_t message)
+{
+	struct mount_file *f;
+
+	mount_files_lock(m);
+	f = mount_file_find(m, id);
+	if (f && f->unlinked)
+		f->became = message;
+	mount_files_unlock(m);
+}
+
 void mount_file_forgotten(struct mount *m, int64_t id)
 {
 	struct mount_file *f;

@@ -18,6 +18,7 @@ struct mount_file {
 	bool write_ok;           /* the spool is this file's own */
 	bool dated;              /* stands for a message and shows that one's date */
 	bool candidate;          /* to be looked at when it rests */
+	int64_t became;          /* unlinked: the message that has its content; 0: none */
 	bool unlinked;           /* out of the tree, kept for those who still hold it */
 	int64_t changed_ms;      /* monotonic, of the last change */
 	int64_t look_ms;         /* monotonic, of the next look; 0: when the hold is over */
@@ -63,6 +64,8 @@ bool mount_file_unlinked(struct mount *m, int64_t id, struct store_node *n);
 /* Before and after a node leaves the tree: keeps its content for those who hold it. */
 void mount_file_hold(struct mount *m, const struct store_node *n);
 void mount_file_left(struct mount *m, int64_t id);
+/* What is still written to file `id`, which left, is written to the message. */
+void mount_file_became(struct mount *m, int64_t id, int64_t message);
 void mount_file_forgotten(struct mount *m, int64_t id);
 /* The content of a message was changed by way of another file: looks at it when it rests. */
 void mount_file_edited(struct mount *m, const struct store_node *message);

@@ -32,6 +32,8 @@ static int open_for_write(struct mount *m, int64_t id, struct mount_file **out)
 	struct store_node n;
 	int r;
 
+	if (f && f->unlinked && f->became != 0)
+		f = mount_file_find(m, id = f->became);
 	if (!f || (!f->write_ok && !f->unlinked)) {
 		r = store_node_get(m->store, id, &n);
 		if (r < 0)
@@ -82,6 +84,8 @@ void mount_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t siz
 		if (off + (off_t)done > f->size)
 			f->size = off + (off_t)done;
 		mount_file_written(m, f);
+		if (f->id != (int64_t)ino) /* the kernel knows nothing of that one's change */
+			mount_notify_content(m, f->id);
 	}
 	mount_files_unlock(m);
 	if (done > 0)

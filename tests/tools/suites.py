@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -29,6 +30,8 @@ class Runner:
         self.place = tempfile.mkdtemp(prefix="imapfs-test-", dir="/tmp")
         os.chmod(self.place, 0o755)
         self.passed, self.failed = 0, []
+        self.lock = threading.Lock()
+        self.running = 0
         self.env = self._environment()
 
     def _environment(self):
@@ -45,11 +48,16 @@ class Runner:
 
     def run(self, name, command, limit, env=None):
         """(exit status or None when out of time, log path, seconds)."""
-        log = os.path.join(self.place, name.replace("/", "-").replace(" ", "-") + ".log")
+        where = os.path.join(self.place, re.sub(r"\W+", "-", name))
+        os.makedirs(where, mode=0o755, exist_ok=True)
+        log = os.path.join(where, "log")
         began = time.monotonic()
+        mine = {"IMAPFS_TEST_DIR": where, "TMPDIR": where, "HOME": where}
+        with self.lock:
+            self.running += 1
         with open(log, "wb") as out:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                       env={**self.env, **(env or {})}, cwd=TOP,
+                                       env={**self.env, **mine, **(env or {})}, cwd=TOP,
                                        start_new_session=True, preexec_fn=_default_signals)
             try:
                 status = process.wait(limit)
@@ -57,30 +65,35 @@ class Runner:
                 status = None
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        self._clean()
+        self._clean(where)
         return status, log, time.monotonic() - began
 
-    def _clean(self):
+    def _clean(self, where):
         """Orphans come to this process; mounts of a suite are below its directory."""
-        for pid in _children():
-            _end(pid)
+        with self.lock:
+            self.running -= 1
+            if self.running <= 0:  # else they may belong to the suite in the other lane
+                for pid in _children():
+                    _end(pid)
         with open("/proc/self/mountinfo", encoding="utf-8") as f:
             points = [line.split()[4].replace("\\040", " ") for line in f]
         for point in points:
-            if point.startswith(self.place + "/"):
+            if point.startswith(where + "/"):
                 subprocess.run(["fusermount3", "-u", "-z", point], stdin=subprocess.DEVNULL,
                                capture_output=True, check=False)
 
     def count(self, suite, passed, failed, seconds, log):
         """failed: names.  Says one line, and the log where something failed."""
-        self.passed += passed
-        self.failed += [f"{suite}: {name}" for name in failed]
+        text = ""
         if failed and log:
-            print(f"----- {suite}: log -----")
             with open(log, encoding="utf-8", errors="replace") as f:
-                print(f.read())
-            print(f"----- {suite}: end of log -----")
-        print(f"{suite}: {passed} passed, {len(failed)} failed ({seconds:.0f} s)", flush=True)
+                text = f"----- {suite}: log -----\n{f.read()}\n----- {suite}: end of log -----\n"
+        text += f"{suite}: {passed} passed, {len(failed)} failed ({seconds:.0f} s)\n"
+        with self.lock:
+            self.passed += passed
+            self.failed += [f"{suite}: {name}" for name in failed]
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
     def whole(self, suite, command, limit, env=None, silent_pass=False):
         """A command that passes or fails as one; True when it passed."""
@@ -130,7 +143,8 @@ class Runner:
         self.count(suite, passed, failed, seconds, log)
 
     def close(self):
-        self._clean()
+        self.running = 1
+        self._clean(self.place)
         shutil.rmtree(self.place, ignore_errors=True)
 
 
@@ -244,6 +258,44 @@ def _opens_fuse():
     os.chmod("/dev/fuse", 0o666)
 
 
+def _in_lanes(runner, on):
+    """Two suites at a time: the end-to-end tests wait most of their time for other things."""
+    asan_built = threading.Event()
+    asan_built.good = False
+
+    def end_to_end():
+        if on("e2e"):
+            runner.pytest("end to end", 720)
+        asan_built.wait()
+        if on("asan") and asan_built.good:
+            runner.pytest("end to end under ASan and UBSan", 240, "-k", SMOKE, binary="build-asan")
+
+    def others():
+        try:
+            asan_built.good = on("asan") and runner.build(
+                "build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false")
+        finally:
+            asan_built.set()
+        if on("unit"):
+            runner.unit("unit", "build", 300)
+        if on("checks"):
+            checks(runner)
+        if asan_built.good:
+            runner.unit("unit under ASan and UBSan", "build-asan", 420, "-t", "4")
+        if on("tsan") and runner.build("build-tsan", "-Db_sanitize=thread", "-Db_lundef=false"):
+            runner.unit("threads under TSan", "build-tsan", 420, "-t", "6",
+                        *_threaded(runner), before=("setarch", "-R"))
+        if on("fuzz"):
+            fuzz(runner)
+
+    lane = threading.Thread(target=end_to_end)
+    lane.start()
+    try:
+        others()
+    finally:
+        lane.join()
+
+
 def main(words):
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # no SIGINT of a terminal may leave servers and mounts behind
@@ -251,26 +303,9 @@ def main(words):
     _opens_fuse()
     runner = Runner()
     wanted = set(words)
-
-    def on(suite):
-        return not wanted or suite in wanted
     try:
-        built = runner.build("build")
-        if built and on("unit"):
-            runner.unit("unit", "build", 240)
-        if on("checks"):
-            checks(runner)
-        if built and on("e2e"):
-            runner.pytest("end to end", 720)
-        if on("asan") and runner.build("build-asan", "-Db_sanitize=address,undefined",
-                                       "-Db_lundef=false"):
-            runner.unit("unit under ASan and UBSan", "build-asan", 300, "-t", "4")
-            runner.pytest("end to end under ASan and UBSan", 240, "-k", SMOKE, binary="build-asan")
-        if on("tsan") and runner.build("build-tsan", "-Db_sanitize=thread", "-Db_lundef=false"):
-            runner.unit("threads under TSan", "build-tsan", 300, "-t", "6",
-                        *_threaded(runner), before=("setarch", "-R"))
-        if on("fuzz"):
-            fuzz(runner)
+        if runner.build("build"):
+            _in_lanes(runner, lambda suite: not wanted or suite in wanted)
     finally:
         runner.close()
     for name in runner.failed:
