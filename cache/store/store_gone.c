@@ -62,17 +62,45 @@ static int edit_to_upload(struct store *s, const struct store_op *op)
 	                    "isi", op->seq, flags ? flags : "", op->message);
 }
 
+/* What a later upload of it is to have. */
+static int apply_flags(struct store *s, const struct store_op *op)
+{
+	_cleanup_free_ char *flags = store_message_view_flags(s, op->message, op->seq + 1);
+
+	return flags ? store_db_run(&s->db, "UPDATE message SET server_flags = ?2 WHERE id = ?1",
+	                            "is", op->message, flags)
+	             : ERR_IO;
+}
+
+/* Has bytes that the server has not, in an action or not yet. */
+static int is_edited(struct store *s, int64_t id)
+{
+	int64_t any;
+
+	return store_db_int(&s->db, &any,
+	                    "SELECT 1 FROM node n, message m WHERE n.id = ?1 AND m.id = ?1"
+	                    " AND n.spool != 0 AND n.spool != m.clean_spool",
+	                    "i", id);
+}
+
 static int one_action(struct store *s, const struct store_op *op, bool *keep)
 {
+	int r;
+
 	switch (op->kind) {
 	case STORE_OP_FLAGS: /* R147: on a message that is gone they are done */
 	case STORE_OP_DELETE:
 		if (*keep)
 			return 0; /* meant for the upload that it now is */
+		if (op->kind == STORE_OP_FLAGS && apply_flags(s, op) < 0)
+			return ERR_IO;
 		return store_count(s, "done", 1, NULL) < 0 ? ERR_IO : store_log_remove(s, op->seq);
 	case STORE_OP_COPY:
 		return make_upload(s, op, op->copy);
 	case STORE_OP_MOVE:
+		r = is_edited(s, op->message);
+		if (r != 0) /* its newest bytes are uploaded from where it is now */
+			return r < 0 ? r : store_log_remove(s, op->seq);
 		*keep = true;
 		return make_upload(s, op, op->message);
 	case STORE_OP_REPLACE:

@@ -163,3 +163,38 @@ def test_an_upload_whose_mailbox_is_gone(server, tmp_path):
         d.until(lambda: d.say("wait", 4000)[0] <= 0 and
                 [q[2] for q in d.queue()] == [PARKED], 40)
         assert [e.length for p, e in d.tree().items() if p == "Work/a.eml"]
+
+
+def test_moved_and_edited_and_gone(server, tmp_path):
+    """R148, R137: another client expunges a message that was flagged, moved and edited here: the edit is
+    uploaded once, with the flags."""
+    new = letter(1, "new " * 100)
+    server.append("INBOX", letter(1))
+    with Driven(tmp_path, server.port) as d:
+        d.wait()
+        d.do("pause", 1)
+        d.do("flag", "INBOX/1.eml", "\\Flagged", "")
+        d.do("move", "INBOX/1.eml", "Work", "moved.eml")
+        d.edit("Work/moved.eml", new, "<1@example.org>")
+        server.remove("INBOX", 1)
+        server.lie("^UID STORE", imapd.refuse("no such message"))
+        d.do("pause", 0)
+        settle(d)
+        assert server.bodies("Work") == [new]
+        assert "\\Flagged" in server.flags("Work", 1)
+
+
+def test_flagged_and_moved_and_gone(server, tmp_path):
+    """R148: the upload that a move has become has the flags given before."""
+    server.append("INBOX", letter(1))
+    with Driven(tmp_path, server.port) as d:
+        d.wait()
+        d.do("pause", 1)
+        d.do("flag", "INBOX/1.eml", "\\Flagged", "")
+        d.do("move", "INBOX/1.eml", "Work", "moved.eml")
+        server.remove("INBOX", 1)
+        server.lie("^UID STORE", imapd.refuse("no such message"))
+        d.do("pause", 0)
+        settle(d)
+        assert server.bodies("Work") == [letter(1)]
+        assert "\\Flagged" in server.flags("Work", 1)
