@@ -112,6 +112,7 @@ int sync_link_connect(struct sync_link *l, struct err_reason *why)
 	l->session = session;
 	l->counted = (struct imap_traffic){ 0 };
 	pthread_mutex_unlock(&s->lock);
+	sync_modseq_enable(l);
 	return sync_should_leave(s, l->since) ? ERR_CANCELED : 0;
 }
 
@@ -130,6 +131,7 @@ void sync_link_disconnect(struct sync_link *l)
 		imap_session_close(&session);
 	}
 	sync_box_unref(&l->box);
+	l->selected = false;
 	sync_claim_release(l->sync, l, 0);
 }
 
@@ -206,6 +208,24 @@ static void box_note(struct sync_box *b, const struct imap_resp *r)
 	}
 }
 
+/* Each was a message (RFC 7162 3.2.10.2).  Where one has no known number, nor do those behind it:
+ * they come with their UIDs then. */
+static void box_note_vanished(struct sync_box *b, const struct imap_set *uids)
+{
+	uint64_t n = imap_set_size(uids, b->exists);
+	bool mapped = n <= b->exists;
+
+	if (!mapped)
+		n = b->exists;
+	for (uint64_t i = 0; i < n && mapped; i++)
+		mapped = imap_msgmap_vanish(b->map, imap_set_nth(uids, i));
+	b->exists -= (uint32_t)n;
+	if (mapped)
+		return;
+	imap_msgmap_clear(b->map);
+	(void)imap_msgmap_set_exists(b->map, b->exists);
+}
+
 /* EXPUNGE renumbers only after the consumer has asked which UID it was. */
 static void box_note_after(struct sync_box *b, const struct imap_resp *r)
 {
@@ -214,12 +234,7 @@ static void box_note_after(struct sync_box *b, const struct imap_resp *r)
 		if (b->exists)
 			b->exists--;
 	} else if (r->kind == IMAP_RESP_VANISHED && !r->vanished.earlier) {
-		uint64_t n = imap_set_size(&r->vanished.uids, 1 << 20);
-
-		for (uint64_t i = 0; i < n; i++)
-			if (imap_msgmap_vanish(b->map, imap_set_nth(&r->vanished.uids, i)) &&
-			    b->exists)
-				b->exists--;
+		box_note_vanished(b, &r->vanished.uids);
 	}
 }
 
@@ -232,12 +247,14 @@ static void on_data(void *ctx, const struct imap_resp *r)
 		b = NULL;
 	if (b && !b->done && r->kind == IMAP_RESP_COND && r->code == IMAP_CODE_CLOSED) {
 		b->exists = 0; /* what came so far was about the mailbox before (RFC 7162 3.2.11) */
+		b->alone = true;
 		imap_msgmap_clear(b->map);
 		return;
 	}
+	sync_modseq_note(l, r);
 	if (b)
 		box_note(b, r);
-	if (b && b->data && b->ok)
+	if (b && b->data && (b->ok || (b->resync && b->alone && !b->done)))
 		b->data(b->ctx, b, r);
 	else if (l->data)
 		l->data(l->ctx, r);
@@ -420,7 +437,7 @@ int sync_link_exec(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *
 
 /* ---- SELECT ---- */
 
-struct sync_box *sync_link_select(struct sync_link *l, const struct store_mailbox *m)
+static struct sync_box *select_as(struct sync_link *l, const struct store_mailbox *m, bool resync)
 {
 	struct sync_box *b = mem_alloc(sizeof(*b));
 	struct imap_cmd *cmd = imap_cmd_new("SELECT");
@@ -432,12 +449,31 @@ struct sync_box *sync_link_select(struct sync_link *l, const struct store_mailbo
 		.map = imap_msgmap_new(),
 		.wire_name = mem_strdup(m->wire_name),
 		.keywords_ok = true,
+		.known_modseq = m->highestmodseq,
+		.resync = resync,
+		.alone = !l->selected,
 	};
 	imap_cmd_mailbox(cmd, m->wire_name);
+	if (resync)
+		imap_cmd_rawf(cmd, "(QRESYNC (%u %llu 1:%u))", m->uidvalidity,
+		              (unsigned long long)m->highestmodseq, m->uidnext - 1);
+	else if (sync_modseq_offered(l))
+		imap_cmd_raw(cmd, "(CONDSTORE)");
+	l->selected = true;
 	send_call(l, &cmd, b, NULL, NULL, true);
 	sync_box_unref(&l->box);
 	l->box = sync_box_ref(b);
 	return b;
+}
+
+struct sync_box *sync_link_select(struct sync_link *l, const struct store_mailbox *m)
+{
+	return select_as(l, m, false);
+}
+
+struct sync_box *sync_link_resync(struct sync_link *l, const struct store_mailbox *m)
+{
+	return select_as(l, m, true);
 }
 
 static int box_record(struct sync_link *l, const struct sync_box *b)
@@ -502,4 +538,5 @@ void sync_link_unselect(struct sync_link *l)
 	cmd = imap_cmd_new("UNSELECT");
 	sync_link_send(l, &cmd, l->box, NULL, NULL);
 	sync_box_unref(&l->box);
+	l->selected = false;
 }

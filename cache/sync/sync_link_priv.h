@@ -36,6 +36,9 @@ struct sync_box {
 	uint32_t uidvalidity, uidnext, exists;
 	uint64_t highestmodseq;
 	bool read_only, uidnotsticky, keywords_ok, nomodseq;
+	uint64_t known_modseq; /* what the store had when selecting; 0: none */
+	bool resync;           /* SELECT asks what has changed since (QRESYNC) */
+	bool alone;            /* no data of a mailbox before it can come any more */
 	char *permanent_flags;
 	char *wire_name;
 	struct imap_msgmap *map; /* message numbers to UIDs */
@@ -57,6 +60,9 @@ struct sync_link {
 	struct store *store;
 	struct sync_call *first, *last; /* outstanding, in order of sending */
 	struct sync_box *box;           /* the last one selected or being selected */
+	bool selected;                  /* a mailbox may be selected: what was sent last said so */
+	bool qresync;                   /* "* ENABLED QRESYNC" came */
+	bool plain;                     /* mod-sequences were refused: not asked for any more */
 	void (*data)(void *ctx, const struct imap_resp *r); /* data of commands without a mailbox */
 	void *ctx;
 	struct err_reason why;       /* how the last connection ended */
@@ -108,6 +114,8 @@ void sync_reply_done(void *ctx, const struct imap_result *res);
 
 /* Queues a SELECT of the mailbox and returns its box with a reference for the caller. */
 struct sync_box *sync_link_select(struct sync_link *l, const struct store_mailbox *m);
+/* The same, with the question what has changed since the store's HIGHESTMODSEQ. */
+struct sync_box *sync_link_resync(struct sync_link *l, const struct store_mailbox *m);
 struct sync_box *sync_box_ref(struct sync_box *b);
 void sync_box_unref(struct sync_box **b);
 
@@ -118,6 +126,11 @@ int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **o
 
 /* Leaves the selected mailbox (UNSELECT) where that is offered; queued, not waited for. */
 void sync_link_unselect(struct sync_link *l);
+
+/* ---- sync_modseq.c ---- */
+bool sync_modseq_offered(const struct sync_link *l); /* and not disabled, nor refused */
+void sync_modseq_enable(struct sync_link *l);        /* queues ENABLE */
+void sync_modseq_note(struct sync_link *l, const struct imap_resp *r);
 
 /* The UID a FETCH is about: as sent, else by its number; 0: unknown. */
 uint32_t sync_box_uid(const struct sync_box *b, const struct imap_resp *r);

@@ -137,7 +137,7 @@ void sync_list_release(struct sync_list *list)
 
 static const char *status_items(const struct sync_link *l)
 {
-	if (imap_session_has(l->session, "CONDSTORE"))
+	if (sync_modseq_offered(l))
 		return "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)";
 	return "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN)";
 }
@@ -183,7 +183,7 @@ static int ask_status(struct sync_link *l, const struct sync_list *list)
 		imap_cmd_mailbox(cmd, list->items[i].wire_name);
 		imap_cmd_raw(cmd, status_items(l));
 		sync_link_send(l, &cmd, NULL, NULL, NULL);
-		if (i % 64 == 63 && sync_link_run(l, 32) < 0)
+		if (i % 256 == 255 && sync_link_run(l, 128) < 0)
 			return ERR_OFFLINE;
 	}
 	return sync_link_run(l, 0);

@@ -41,6 +41,16 @@ int sync_pull_pass(struct sync_link *l);
  * 0: all that can be had; 1: there is more; or why the link is lost. */
 int sync_pull_bodies(struct sync_link *l, int64_t mailbox, uint64_t max_bytes);
 
+/* ---- sync_modseq.c ---- */
+
+/* Changes since the store's HIGHESTMODSEQ can be asked for, by what STATUS said (or NULL). */
+bool sync_modseq_follows(const struct sync_link *l, const struct store_mailbox *m,
+                         const struct imap_status *seen);
+
+/* Queues the SELECT that fits, with or without QRESYNC. */
+struct sync_box *sync_modseq_select(struct sync_link *l, const struct store_mailbox *m,
+                                    const struct imap_status *seen);
+
 /* ---- sync_scan.c: descriptors, flags and expunges of one selected mailbox ---- */
 struct sync_scan;
 

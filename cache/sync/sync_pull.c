@@ -85,7 +85,8 @@ static int scan_all(struct sync_link *l, const struct sync_list *list,
 
 		if (can_select(&boxes[i]) && is_due(&boxes[i], seen)) {
 			sync_claim_wait(l->sync, l, boxes[i].id);
-			box = sync_link_select(l, &boxes[i]);
+			box = sync_modseq_select(l, &boxes[i],
+			                         seen && seen->has_status ? &seen->status : NULL);
 			of[n] = &boxes[i];
 			scans[n++] = sync_scan_begin(
 				l, box, &boxes[i], seen && seen->has_status ? &seen->status : NULL);

@@ -17,6 +17,13 @@
  *        -> [DOUBTED: a second command about what seems gone] -> settled
  *
  * A step in brackets is taken when the answers before call for it; each at most once.
+ *
+ * With mod-sequences (RFC 7162) only what has changed since the last complete pass is asked for, and
+ * what is not named is there as before.  The number of messages has to bear that out:
+ *
+ *   SENT -> [STRANGERS, LATE] -> [COMPARED: UIDs of all that is known] -> settled
+ *
+ * and where it still does not, or the server will not speak of changes, all is asked for as above.
  */
 enum {
 	GROUP = 1000,      /* UIDs asked for in one command */
@@ -50,8 +57,13 @@ struct sync_scan {
 	struct sync_uids found;     /* by UID SEARCH */
 	struct sync_uids strangers; /* in the old range, but not known */
 	bool sparse, asked, met, late, doubted;
-	bool recorded; /* SELECT's facts are in the store */
-	int err;       /* the first command that failed */
+	bool changes;           /* by mod-sequence */
+	bool compared, merged;  /* a search for all known UIDs is sent; its answer is looked at */
+	bool refused;           /* it was by mod-sequence, and the server did not like that */
+	uint64_t base;          /* the store's HIGHESTMODSEQ */
+	uint32_t seen_messages; /* by STATUS; UINT32_MAX: unknown */
+	bool recorded;          /* SELECT's facts are in the store */
+	int err;                /* the first command that failed */
 };
 
 /* The second where the store looks for messages whose UID it does not know (RFC 4549 4.2.2.1). */
@@ -77,7 +89,7 @@ static int write_facts(struct sync_scan *c)
 
 	if (r < 0)
 		return r;
-	if (!c->recorded) {
+	if (!c->recorded && c->box->ok) {
 		struct store_selected sel = {
 			.uidvalidity = c->box->uidvalidity,
 			.read_only = c->box->read_only,
@@ -133,13 +145,19 @@ static void keep_fact(struct sync_scan *c, uint32_t uid, const struct imap_fetch
 		flush_facts(c);
 }
 
+/* What comes before SELECT has ended is this mailbox's only under the UIDVALIDITY known. */
+static bool is_placed(const struct sync_box *b)
+{
+	return b->ok || (b->expected && b->uidvalidity == b->expected);
+}
+
 static void on_fetch(struct sync_scan *c, const struct imap_resp *r)
 {
 	uint32_t uid = sync_box_uid(c->box, r);
 	bool whole = r->fetch->has_size && r->fetch->has_date;
 	size_t i;
 
-	if (uid == 0 || !r->fetch->has_flags)
+	if (uid == 0 || !r->fetch->has_flags || !is_placed(c->box))
 		return;
 	if (sync_uids_index(c->known, c->known_count, uid, &i)) {
 		c->named_count += !c->named[i];
@@ -167,6 +185,17 @@ static void on_expunge(struct sync_scan *c, uint32_t uid)
 	c->named_count--;
 }
 
+/* Of a range only what is known counts, however long it is. */
+static void on_vanished(struct sync_scan *c, const struct imap_set *uids)
+{
+	for (size_t k = 0; k < uids->count; k++) {
+		size_t i = sync_uids_from(c->known, c->known_count, uids->ranges[k].first);
+
+		for (; i < c->known_count && c->known[i] <= uids->ranges[k].last; i++)
+			on_expunge(c, c->known[i]);
+	}
+}
+
 static void on_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
 {
 	struct sync_scan *c = ctx;
@@ -175,6 +204,9 @@ static void on_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
 		on_fetch(c, r);
 	else if (r->kind == IMAP_RESP_EXPUNGE)
 		on_expunge(c, imap_msgmap_uid(box->map, r->number));
+	else if (r->kind == IMAP_RESP_VANISHED && is_placed(box) &&
+	         (c->changes || !r->vanished.earlier))
+		on_vanished(c, &r->vanished.uids);
 	else if (r->kind == IMAP_RESP_SEARCH)
 		for (size_t i = 0; i < r->search.count; i++)
 			sync_uids_add(&c->found, r->search.numbers[i]);
@@ -251,6 +283,49 @@ static bool is_sparse(uint32_t span, uint32_t messages)
 	return span > SPARSE_MIN && span / SPARSE > messages;
 }
 
+static void send_plain(struct sync_scan *c)
+{
+	if (c->uidnext != c->last + 1) {
+		uint32_t messages = c->seen_messages == UINT32_MAX ? c->box->exists
+		                                                   : c->seen_messages;
+
+		c->sparse = c->uidnext > c->last && is_sparse(c->uidnext - c->last, messages);
+		if (c->sparse)
+			send_search(c, c->last + 1, 0);
+		else
+			send_new(c);
+	}
+	if (c->last > 0 && !c->changes && c->seen_messages > 0)
+		send_range(c, 1, c->last, "(UID FLAGS)");
+}
+
+/* Everything is there as before but what the answers say (RFC 4549 6.1, RFC 7162 6). */
+static void send_changes(struct sync_scan *c, bool may_be_equal)
+{
+	struct imap_cmd *cmd;
+
+	for (size_t i = 0; i < c->known_count && c->known[i] <= c->last; i++) {
+		c->named[i] = true;
+		c->named_count++;
+	}
+	if (c->box->resync || (may_be_equal && c->highestmodseq == c->base))
+		return;
+	cmd = imap_cmd_new("UID FETCH");
+	imap_cmd_range(cmd, 1, c->last);
+	imap_cmd_rawf(cmd, "(UID FLAGS) (CHANGEDSINCE %llu%s)", (unsigned long long)c->base,
+	              c->link->qresync ? " VANISHED" : "");
+	sync_link_send(c->link, &cmd, c->box, on_done, c);
+}
+
+/* In a mailbox that is selected: HIGHESTMODSEQ may be of long ago, but not of before. */
+static bool box_follows(const struct sync_link *l, const struct sync_box *b,
+                        const struct store_mailbox *m)
+{
+	return sync_modseq_offered(l) && m->highestmodseq > 0 && m->uidnext > 1 && b->ok &&
+	       !b->nomodseq && b->uidvalidity == m->uidvalidity && b->highestmodseq > 0 &&
+	       b->highestmodseq <= INT64_MAX && b->highestmodseq >= b->known_modseq;
+}
+
 struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box,
                                   const struct store_mailbox *m, const struct imap_status *seen)
 {
@@ -264,7 +339,14 @@ struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box,
 		.highestmodseq = seen && seen->has_highestmodseq ? seen->highestmodseq
 		                                                 : box->highestmodseq,
 		.unseen = seen && seen->has_unseen ? seen->unseen : m->unseen,
+		.base = m->highestmodseq,
+		.seen_messages = seen ? seen->messages : UINT32_MAX,
+		.changes = seen ? sync_modseq_follows(l, m, seen) : box_follows(l, box, m),
 	};
+	if (c->highestmodseq > INT64_MAX)
+		c->highestmodseq = 0;
+	if (c->changes && c->highestmodseq < c->base)
+		c->highestmodseq = c->base;
 	c->descriptor = store_pull_expects(l->store, m->id) > 0 ? DESCRIPTOR_AND_ID : DESCRIPTOR;
 	box->data = on_data;
 	box->ctx = c;
@@ -272,17 +354,9 @@ struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box,
 	if (c->err < 0)
 		return c;
 	c->named = mem_alloc(c->known_count + 1);
-	if (c->uidnext != c->last + 1) {
-		uint32_t messages = seen ? seen->messages : box->exists;
-
-		c->sparse = c->uidnext > c->last && is_sparse(c->uidnext - c->last, messages);
-		if (c->sparse)
-			send_search(c, c->last + 1, 0);
-		else
-			send_new(c);
-	}
-	if (c->last > 0 && (!seen || seen->messages > 0))
-		send_range(c, 1, c->last, "(UID FLAGS)");
+	if (c->changes)
+		send_changes(c, seen != NULL);
+	send_plain(c);
 	return c;
 }
 
@@ -323,6 +397,19 @@ static bool is_odd(const struct sync_scan *c, size_t gone)
 	return c->to_the_end && c->named_count + c->new_count < c->box->exists;
 }
 
+/* The server will not speak of changes, or what it says does not hold. */
+static bool is_untrue(const struct sync_scan *c)
+{
+	const struct sync_box *b = c->box;
+
+	return b->nomodseq || b->highestmodseq < b->known_modseq || (b->resync && !b->alone);
+}
+
+static bool adds_up(const struct sync_scan *c)
+{
+	return c->named_count + c->new_count == c->box->exists;
+}
+
 /* Other mailboxes may have been selected since. */
 static void reselect(struct sync_scan *c)
 {
@@ -331,12 +418,66 @@ static void reselect(struct sync_scan *c)
 	if (c->link->box == c->box || store_mailbox_get(c->link->store, c->box->mailbox, &m) < 0)
 		return;
 	c->box->data = NULL;
-	m.uidvalidity = c->box->uidvalidity;
+	if (c->box->uidvalidity)
+		m.uidvalidity = c->box->uidvalidity;
 	sync_box_unref(&c->box);
 	c->box = sync_link_select(c->link, &m);
 	c->box->data = on_data;
 	c->box->ctx = c;
 	store_mailbox_release(&m);
+}
+
+/* Begins once more, without mod-sequences. */
+static void fall_back(struct sync_scan *c)
+{
+	log_debug("sync: all of %s is compared", c->box->wire_name);
+	if (c->box->highestmodseq < c->highestmodseq)
+		c->highestmodseq = c->box->highestmodseq;
+	if (!c->box->ok && c->link->box == c->box)
+		sync_box_unref(&c->link->box);
+	c->changes = c->sparse = c->asked = c->met = c->late = c->compared = c->to_the_end = false;
+	c->err = 0;
+	c->named_count = c->new_count = c->top = 0;
+	for (size_t i = 0; i < c->known_count; i++)
+		c->named[i] = false;
+	sync_uids_clear(&c->found);
+	sync_uids_clear(&c->strangers);
+	c->uidnext = 0; /* up to the end, whatever it was */
+	reselect(c);
+	send_plain(c);
+}
+
+/* A search told which of the known UIDs are there. */
+static void merge_search(struct sync_scan *c)
+{
+	size_t k;
+
+	c->merged = true;
+	sync_uids_sort(&c->found);
+	c->named_count = 0;
+	for (size_t i = 0; i < c->known_count; i++) {
+		c->named[i] = sync_uids_index(c->found.items, c->found.count, c->known[i], &k);
+		c->named_count += c->named[i];
+	}
+	for (size_t i = 0; i < c->found.count && c->found.items[i] <= c->last; i++)
+		if (!sync_uids_index(c->known, c->known_count, c->found.items[i], &k))
+			sync_uids_add(&c->strangers, c->found.items[i]);
+}
+
+/* Compares before anything goes that mod-sequences tell of and the count does not. */
+static bool next_compare(struct sync_scan *c, const struct sync_uids *gone)
+{
+	if (!c->compared && c->known_count > 0 && !adds_up(c)) {
+		c->compared = true;
+		c->merged = false;
+		reselect(c);
+		send_search(c, 1, c->known[c->known_count - 1]);
+		return true;
+	}
+	if (adds_up(c) && !is_odd(c, gone->count))
+		return false;
+	fall_back(c);
+	return true;
 }
 
 /* Queues the next step that the answers call for; false when there is none. */
@@ -363,6 +504,8 @@ static bool next_step(struct sync_scan *c, const struct sync_uids *gone)
 		send_range(c, from, 0, c->descriptor);
 		return true;
 	}
+	if (c->changes)
+		return next_compare(c, gone);
 	if (gone->count > 0 && is_odd(c, gone->count) && !c->doubted) {
 		c->doubted = true;
 		reselect(c);
@@ -399,16 +542,38 @@ static int settle(struct sync_scan *c, struct sync_uids *gone)
 	return r < 0 ? r : 1;
 }
 
+/* NO or BAD to SELECT or FETCH with mod-sequences. */
+static bool is_refused(const struct sync_scan *c)
+{
+	int err = c->box->ok ? c->err : c->box->err;
+
+	return sync_link_up(c->link) && (err == ERR_REFUSED || err == ERR_PROTO);
+}
+
 int sync_scan_settle(struct sync_scan *c)
 {
 	struct sync_uids gone = { 0 };
 	int r;
 
-	if (!c->box->ok)
+	if (c->changes && is_refused(c)) {
+		c->refused = c->link->plain = true;
+		fall_back(c);
+		return 0;
+	}
+	if (!c->box->ok) {
+		if (c->refused)
+			c->link->plain = false; /* that was not why */
 		return c->box->err < 0 ? c->box->err : ERR_OFFLINE;
+	}
 	flush_facts(c);
 	if (c->err < 0)
 		return c->err;
+	if (c->changes && is_untrue(c)) {
+		fall_back(c);
+		return 0;
+	}
+	if (c->compared && !c->merged)
+		merge_search(c);
 	missing(c, &gone);
 	r = next_step(c, &gone) ? 0 : settle(c, &gone);
 	sync_uids_release(&gone);

@@ -57,6 +57,21 @@ bool sync_uids_index(const uint32_t *items, size_t count, uint32_t uid, size_t *
 	return found != NULL;
 }
 
+size_t sync_uids_from(const uint32_t *items, size_t count, uint32_t uid)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (items[mid] < uid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 void sync_uids_minus(struct sync_uids *u, const struct sync_uids *out)
 {
 	size_t n = 0, i;

@@ -26,6 +26,9 @@ void sync_uids_drop_upto(struct sync_uids *u, uint32_t last); /* also sorts */
 /* Where the chunk that ends before `end` begins: at most `max` UIDs and about `bytes` long as a set. */
 size_t sync_uids_chunk_before(const struct sync_uids *u, size_t end, size_t max, size_t bytes);
 
+/* The first in a sorted array that is `uid` or greater. */
+size_t sync_uids_from(const uint32_t *items, size_t count, uint32_t uid);
+
 /* Where `uid` is in a sorted array. */
 bool sync_uids_index(const uint32_t *items, size_t count, uint32_t uid, size_t *index);
 

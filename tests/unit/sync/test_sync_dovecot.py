@@ -276,7 +276,7 @@ def test_never_selects_one_mailbox_twice(server, box, tmp_path):
         selected = {}
         for link, _tag, name, line in proxy.commands:
             if name == "SELECT":
-                selected[link] = line.split()[-1]
+                selected[link] = line.split()[2]
                 assert list(selected.values()).count(selected[link]) == 1
             elif name == "UNSELECT":
                 selected.pop(link, None)

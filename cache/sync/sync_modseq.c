@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "log.h"
+#include "sync_pass_priv.h"
+#include "wordset.h"
+
+/* CONDSTORE and QRESYNC (RFC 7162): what is asked of which server and mailbox. */
+
+bool sync_modseq_offered(const struct sync_link *l)
+{
+	if (l->plain || !l->session || wordset_has(l->sync->cfg.disable, "CONDSTORE"))
+		return false;
+	return imap_session_has(l->session, "CONDSTORE") || imap_session_has(l->session, "QRESYNC");
+}
+
+/* Right after signing in, in front of any SELECT (3.2.3); it goes along with what follows. */
+void sync_modseq_enable(struct sync_link *l)
+{
+	struct imap_cmd *cmd;
+
+	l->qresync = l->plain = false;
+	if (!imap_session_has(l->session, "ENABLE") || !sync_modseq_offered(l))
+		return;
+	cmd = imap_cmd_new("ENABLE");
+	imap_cmd_raw(cmd, imap_session_has(l->session, "QRESYNC") ? "QRESYNC" : "CONDSTORE");
+	sync_link_send(l, &cmd, NULL, NULL, NULL);
+}
+
+/* The word of the tagged OK is not enough: iCloud says that and does not mean it. */
+void sync_modseq_note(struct sync_link *l, const struct imap_resp *r)
+{
+	if (r->kind == IMAP_RESP_ENABLED && wordset_has(r->caps, "QRESYNC") &&
+	    imap_session_has(l->session, "QRESYNC"))
+		l->qresync = true;
+}
+
+/* What the store knows is a state of the mailbox that STATUS speaks of: the same UIDs, and not
+ * of a later time, as it is when the server was restored from a backup. */
+bool sync_modseq_follows(const struct sync_link *l, const struct store_mailbox *m,
+                         const struct imap_status *seen)
+{
+	return sync_modseq_offered(l) && m->highestmodseq > 0 && m->uidvalidity && m->uidnext > 1 &&
+	       seen && seen->has_uidvalidity && seen->uidvalidity == m->uidvalidity &&
+	       seen->has_uidnext && seen->uidnext >= m->uidnext && seen->has_highestmodseq &&
+	       seen->highestmodseq <= INT64_MAX && seen->highestmodseq >= m->highestmodseq;
+}
+
+struct sync_box *sync_modseq_select(struct sync_link *l, const struct store_mailbox *m,
+                                    const struct imap_status *seen)
+{
+	bool resync = l->qresync && sync_modseq_follows(l, m, seen);
+
+	return resync ? sync_link_resync(l, m) : sync_link_select(l, m);
+}
