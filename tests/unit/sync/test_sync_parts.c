@@ -99,6 +99,11 @@ static void uids_minus_takes_out(void **state)
 	assert_false(sync_uids_index(a.items, a.count, 41, &at));
 	assert_int_equal(at, 19);
 	assert_false(sync_uids_index(NULL, 0, 1, &at));
+	assert_int_equal(sync_uids_from(a.items, a.count, 40), 19);
+	assert_int_equal(sync_uids_from(a.items, a.count, 41), 20);
+	assert_int_equal(sync_uids_from(a.items, a.count, UINT32_MAX), a.count);
+	assert_int_equal(sync_uids_from(a.items, a.count, 0), 0);
+	assert_int_equal(sync_uids_from(NULL, 0, 1), 0);
 	sync_uids_release(&a);
 	sync_uids_release(&b);
 }
