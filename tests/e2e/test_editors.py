@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from tools.mount import wait_until
+
 
 def put(path, data, sync=False):
     with open(path, "wb") as f:
@@ -106,7 +108,8 @@ def test_save_is_one_replace(account, editor):
         assert edited[0].flags == before.flags and edited[0].date == before.date
         with open(path, "rb") as f:
             assert f.read() == data
-        assert len(os.listdir(mount.path("Drafts"))) == 4
+        # the kernel is told of names from a thread of its own
+        wait_until(lambda: len(os.listdir(mount.path("Drafts"))) == 4, 10, "four names")
 
 
 def test_rewritten_many_times(account):
