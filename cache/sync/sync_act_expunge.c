@@ -78,7 +78,8 @@ static int store(struct sync_batch *b, struct sync_box *box, const struct sync_u
 	return r;
 }
 
-/* STORE, UID EXPUNGE and the proof in one turnaround. */
+/* STORE, UID EXPUNGE and the proof in one turnaround.  A server may answer the SEARCH before it
+ * has expunged (Dovecot does): what it still shows is looked for once more. */
 static int expunge_by_uid(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids,
                           struct sync_uids *left)
 {
@@ -103,6 +104,10 @@ static int expunge_by_uid(struct sync_batch *b, struct sync_box *box, const stru
 	sync_uids_sort(left);
 	sync_reply_release(&stored);
 	sync_reply_release(&found);
+	if (r == 0 && left->count > 0) {
+		sync_uids_clear(left);
+		r = search(b, box, NULL, uids, left);
+	}
 	return r;
 }
 

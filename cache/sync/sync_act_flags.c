@@ -140,6 +140,28 @@ static int settle(struct sync_batch *b, struct sync_act *a, bool looked)
 	                        "the server said OK and did not change the flags");
 }
 
+/* Shows what became of the flags. */
+static int look(struct sync_batch *b, struct sync_box *box, struct sync_reply *fetched)
+{
+	int r;
+
+	box->data = echo_data;
+	box->ctx = b;
+	sync_reply_release(fetched);
+	send_fetch(b, box, fetched);
+	r = sync_link_run(b->link, 0);
+	box->data = NULL;
+	return r;
+}
+
+static bool any_wrong(const struct sync_batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->acts[i].settled && b->acts[i].seen && !b->acts[i].right)
+			return true;
+	return false;
+}
+
 int sync_run_flags(struct sync_batch *b)
 {
 	struct sync_reply fetched = { 0 };
@@ -153,13 +175,10 @@ int sync_run_flags(struct sync_batch *b)
 	for (size_t i = 0; r == 0 && i < b->count; i++)
 		if (!b->acts[i].shared && !b->acts[i].settled)
 			send_delta(b, box, i);
-	if (r == 0) {
-		box->data = echo_data;
-		box->ctx = b;
-		send_fetch(b, box, &fetched);
-		r = sync_link_run(b->link, 0);
-		box->data = NULL;
-	}
+	if (r == 0)
+		r = look(b, box, &fetched);
+	if (r == 0 && any_wrong(b)) /* the first may have been answered before the STOREs */
+		r = look(b, box, &fetched);
 	for (size_t i = 0; r == 0 && i < b->count; i++)
 		r = settle(b, &b->acts[i], fetched.err == 0);
 	sync_reply_release(&fetched);
