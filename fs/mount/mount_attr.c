@@ -54,10 +54,12 @@ void mount_stat(struct mount *m, const struct store_node *n, struct stat *st)
 	st->st_ctim = from_ns(n->ctime_ns);
 }
 
-/* A size that is only the server's word is asked for again whenever it matters. */
+/* A size that is only the server's word is asked for again whenever it matters; that of an
+ * edited message too: who writes to the file it was may not be seen by who just looks it up. */
 static double attr_timeout(const struct store_node *n)
 {
-	return n->kind == STORE_KIND_MESSAGE && !n->size_exact ? 0 : MOUNT_FOREVER;
+	return n->kind == STORE_KIND_MESSAGE && (!n->size_exact || n->spool != 0) ? 0
+	                                                                          : MOUNT_FOREVER;
 }
 
 void mount_entry(struct mount *m, const struct store_node *n, struct fuse_entry_param *e)

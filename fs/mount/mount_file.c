@@ -257,10 +257,15 @@ void mount_files_each(struct mount *m, void (*fn)(struct mount *m, struct mount_
 void mount_file_overlay(struct mount *m, struct store_node *n)
 {
 	struct mount_file *f;
+	struct store_node now;
 
 	if (n->kind != STORE_KIND_FILE && n->kind != STORE_KIND_MESSAGE)
 		return;
 	mount_files_lock(m);
+	/* what was read before the lock may have been recorded since: neither old nor dirty */
+	if ((n->kind == STORE_KIND_FILE || n->spool != 0) &&
+	    store_node_get(m->store, n->id, &now) == 0 && now.kind == n->kind)
+		*n = now;
 	f = mount_file_find(m, n->id);
 	if (f && f->dirty && n->kind == STORE_KIND_MESSAGE) {
 		n->size = f->size; /* its date is the server's, whatever is written */
