@@ -36,7 +36,7 @@ struct store {
 	store_change_fn listener;
 	void *listener_ctx;
 
-	/* Packs (store_pack.c): mapped ones, the one being written, what waits for a commit. */
+	/* Packs (store_pack*.c): mapped ones, the one being written, what waits for a commit. */
 	struct store_pack_map *maps;
 	size_t map_count;
 	int64_t mapped_bytes; /* gone through since the maps were let go of */
@@ -106,28 +106,38 @@ int store_spool_rescue(struct store *s, int64_t spool, const char *name);
 int store_spool_from(struct store *s, const void *data, size_t len, int64_t *spool);
 int store_spool_recover(struct store *s);
 
-/* ---- store_pack.c ---- */
-int store_pack_open(struct store *s, struct err_reason *why);
-void store_pack_close(struct store *s);
-int store_pack_check(struct store *s);  /* at a start: index, packs and state agree */
-int store_pack_commit(struct store *s); /* after the state's commit */
-void store_pack_abort(struct store *s);
-int store_pack_share(struct store *s, int64_t from, int64_t to);
-int store_pack_drop(struct store *s, int64_t message);
-int store_pack_sync(struct store *s); /* before the state's commit */
+/* ---- store_pack.c: the index ---- */
 
 /* Room for one body being written; several may be open, each in room of its own. */
 struct store_extent {
 	int fd;
 	int64_t pack, start, pos, limit;
 };
+int store_pack_open(struct store *s, struct err_reason *why);
+void store_pack_close(struct store *s);
+int store_pack_begin(struct store *s);  /* a transaction, if none is open */
+int store_pack_commit(struct store *s); /* after the state's commit */
+void store_pack_abort(struct store *s);
+int store_pack_index(struct store *s, int64_t message, struct store_extent *e);
+int store_pack_share(struct store *s, int64_t from, int64_t to);
+int store_pack_drop(struct store *s, int64_t message);
+int store_pack_check(struct store *s); /* at a start: index, packs and state agree */
+char *store_pack_path(struct store *s, int64_t pack);
+
+/* ---- store_pack_read.c ---- */
+int store_pack_get(struct store *s, int64_t message, const void **data, size_t *len);
+void store_pack_unmap(struct store *s);
+
+/* ---- store_pack_write.c ---- */
 int store_pack_reserve(struct store *s, uint64_t expected, struct store_extent *e);
 int store_pack_write(struct store *s, struct store_extent *e, const void *data, size_t len);
-int store_pack_index(struct store *s, int64_t message, struct store_extent *e);
 void store_pack_return(struct store *s, struct store_extent *e);
+int store_pack_sync(struct store *s); /* before the state's commit */
+void store_pack_leave(struct store *s);
+
+/* ---- store_pack_room.c ---- */
 int store_pack_reclaim(struct store *s, int64_t dropped_before_ms);
 int store_pack_reclaim_old(struct store *s); /* dropped a minute ago or earlier */
-int store_pack_get(struct store *s, int64_t message, const void **data, size_t *len);
 
 /* ---- store_body.c ---- */
 char *store_body_message_id(const char *data, size_t len);
