@@ -76,6 +76,19 @@ enum store_kind {
 	STORE_KIND_SYMLINK = 6, /* local scratch symlink */
 };
 
+/* What a Maildir's file name says of a message, in the order in which it says it. */
+enum store_mark {
+	STORE_MARK_DRAFT = 1 << 0,
+	STORE_MARK_FLAGGED = 1 << 1,
+	STORE_MARK_PASSED = 1 << 2,
+	STORE_MARK_REPLIED = 1 << 3,
+	STORE_MARK_SEEN = 1 << 4,
+	STORE_MARK_TRASHED = 1 << 5,
+	STORE_MARK_FLAGS = (1 << 6) - 1,
+	STORE_MARK_CUR = 1 << 8, /* put into cur/ by a program */
+	STORE_MARK_NEW = 1 << 9, /* put into new/ although it has a flag */
+};
+
 /* One file or directory.  `id` is its inode number's base: persistent, never reused. */
 struct store_node {
 	int64_t id;
@@ -87,6 +100,9 @@ struct store_node {
 	int64_t mtime_ns, ctime_ns;
 	uint32_t subdirs; /* child directories, for st_nlink */
 	int64_t spool;    /* != 0: content is STATE_DIR/spool/N */
+	int64_t crlf;     /* line ends of two bytes in the content; -1: not counted */
+	int64_t view_ns;  /* of a directory: when a mark below it changed last */
+	uint32_t mark;    /* enum store_mark */
 	char name[STORE_NAME_MAX + 1];
 };
 
@@ -98,6 +114,24 @@ int store_node_lookup(struct store *s, int64_t parent, const char *name, struct 
  * Returns how many. */
 int store_node_list(struct store *s, int64_t parent, int64_t after, struct store_node *out,
                     int max);
+
+/* The same of those in one part of a Maildir; `new` takes as long as it has entries. */
+enum store_part {
+	STORE_PART_DIRS, /* mailboxes and local directories */
+	STORE_PART_NEW,
+	STORE_PART_CUR,
+};
+int store_node_list_part(struct store *s, int64_t parent, enum store_part part, int64_t after,
+                         struct store_node *out, int max);
+
+/* A program put the message or file into cur/, or into new/. */
+int store_node_put(struct store *s, int64_t id, bool cur);
+
+/* In new/: nobody has touched it, or a program says so. */
+bool store_mark_fresh(uint32_t mark);
+
+/* The line ends of two bytes in the content, counted if need be.  ERR_NOTFOUND: not here. */
+int store_node_crlf(struct store *s, const struct store_node *n, int64_t *count);
 
 /* "INBOX/Sent": the node's path from the root without a leading slash; caller frees. */
 int store_node_path(struct store *s, int64_t id, char **out);

@@ -11,6 +11,8 @@ struct store_body_writer {
 	struct store *s;
 	int64_t message;
 	struct store_extent at;
+	int64_t crlf;
+	char last;        /* byte of the part before */
 	char head[65536]; /* the beginning, to find the Message-ID in */
 	size_t head_len;
 };
@@ -56,6 +58,7 @@ int store_body_part(struct store_body_writer *w, const void *data, size_t len)
 
 	if (r < 0)
 		return r;
+	w->crlf += store_crlf_count(data, len, &w->last);
 	if (keep > len)
 		keep = len;
 	memcpy(w->head + w->head_len, data, keep);
@@ -116,10 +119,12 @@ char *store_body_message_id(const char *data, size_t len)
 	return NULL;
 }
 
-static int record(struct store *s, int64_t message, struct store_extent *e, const char *msgid)
+static int record(struct store_body_writer *w, const char *msgid)
 {
-	int64_t len = e->pos - e->start;
-	int r = store_pack_index(s, message, e);
+	struct store *s = w->s;
+	int64_t message = w->message;
+	int64_t len = w->at.pos - w->at.start;
+	int r = store_pack_index(s, message, &w->at);
 
 	if (r == 0)
 		r = store_db_run(
@@ -130,10 +135,10 @@ static int record(struct store *s, int64_t message, struct store_extent *e, cons
 	if (r == 0 && sqlite3_changes(s->db.h) == 0)
 		return ERR_NOTFOUND;
 	if (r == 0)
-		r = store_db_run(
-			&s->db,
-			"UPDATE node SET size = ?2, size_exact = 1 WHERE id = ?1 AND spool = 0",
-			"ii", message, len);
+		r = store_db_run(&s->db,
+		                 "UPDATE node SET size = ?2, size_exact = 1, crlf = ?3"
+		                 " WHERE id = ?1 AND spool = 0",
+		                 "iii", message, len, w->crlf);
 	if (r == 0)
 		store_txn_note(s, STORE_CHANGE_BODY, message, 0, NULL);
 	return r;
@@ -157,7 +162,7 @@ int store_body_end(struct store_body_writer **wp)
 	int edited = r < 0 ? r : is_edited(s, w->message);
 
 	if (r == 0)
-		r = store_txn_end(s, edited != 0 ? edited : record(s, w->message, &w->at, msgid));
+		r = store_txn_end(s, edited != 0 ? edited : record(w, msgid));
 	if (r == 0)
 		w->at.start = w->at.pos; /* these bytes stay */
 	store_body_abort(wp);

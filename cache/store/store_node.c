@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COLUMNS "id, parent, kind, mode, size, size_exact, mtime_ns, ctime_ns, subdirs, spool, name"
+#define COLUMNS                                                                               \
+	"id, parent, kind, mode, size, size_exact, mtime_ns, ctime_ns, subdirs, spool, name," \
+	" crlf, view_ns, mark"
 #define PATH_MAX_BYTES 65536
 
 static bool is_dir(enum store_kind kind)
@@ -27,6 +29,9 @@ static void read_node(sqlite3_stmt *st, struct store_node *n)
 	n->ctime_ns = sqlite3_column_int64(st, 7);
 	n->subdirs = (uint32_t)sqlite3_column_int64(st, 8);
 	n->spool = sqlite3_column_int64(st, 9);
+	n->crlf = sqlite3_column_int64(st, 11);
+	n->view_ns = sqlite3_column_int64(st, 12);
+	n->mark = (uint32_t)sqlite3_column_int(st, 13);
 	if (len > STORE_NAME_MAX)
 		len = STORE_NAME_MAX;
 	memcpy(n->name, name, len);
@@ -67,6 +72,28 @@ int store_node_list(struct store *s, int64_t parent, int64_t after, struct store
 	                     "SELECT " COLUMNS " FROM node INDEXED BY node_parent"
 	                     " WHERE parent = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
 	                     "iii", parent, after, INT(max));
+
+	for (; r == 1; r = store_db_next(&s->db, &st))
+		read_node(st, &out[n++]);
+	return r < 0 ? r : n;
+}
+
+int store_node_list_part(struct store *s, int64_t parent, enum store_part part, int64_t after,
+                         struct store_node *out, int max)
+{
+	static const char *const sql[] = {
+		[STORE_PART_DIRS] = "SELECT " COLUMNS " FROM node INDEXED BY node_dirs WHERE"
+				    " parent = ?1 AND id > ?2 AND kind IN (2, 5) ORDER BY id"
+				    " LIMIT ?3",
+		[STORE_PART_NEW] = "SELECT " COLUMNS " FROM node INDEXED BY node_fresh WHERE"
+				   " parent = ?1 AND id > ?2 AND fresh ORDER BY id LIMIT ?3",
+		[STORE_PART_CUR] = "SELECT " COLUMNS " FROM node INDEXED BY node_parent WHERE"
+				   " parent = ?1 AND id > ?2 AND kind NOT IN (2, 5) AND NOT fresh"
+				   " ORDER BY id LIMIT ?3",
+	};
+	sqlite3_stmt *st;
+	int n = 0;
+	int r = store_db_row(&s->db, &st, sql[part], "iii", parent, after, INT(max));
 
 	for (; r == 1; r = store_db_next(&s->db, &st))
 		read_node(st, &out[n++]);
@@ -162,10 +189,11 @@ int store_node_insert(struct store *s, int64_t parent, const char *name, const s
 {
 	int r = store_db_run(&s->db,
 	                     "INSERT OR IGNORE INTO node (parent, name, kind, mode, size,"
-	                     " size_exact, mtime_ns, ctime_ns, spool, target)"
-	                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-	                     "zsiiiiiiis", parent, name, INT(n->kind), INT(n->mode), n->size,
-	                     INT(n->size_exact), n->mtime_ns, n->ctime_ns, n->spool, target);
+	                     " size_exact, mtime_ns, ctime_ns, spool, target, mark, fresh)"
+	                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+	                     "zsiiiiiiisii", parent, name, INT(n->kind), INT(n->mode), n->size,
+	                     INT(n->size_exact), n->mtime_ns, n->ctime_ns, n->spool, target,
+	                     INT(n->mark), INT(store_mark_is_fresh(n->kind, n->mark)));
 
 	if (r < 0)
 		return r;

@@ -29,6 +29,7 @@ struct store {
 	int depth;
 	bool broken;     /* SQLite rolled all of it back by itself */
 	int64_t touched; /* directory whose times this transaction has already moved */
+	int64_t viewed;  /* the same of `view_ns` */
 	struct store_event *events;
 	size_t event_count, event_cap;
 	struct store_ids dead_spools;
@@ -93,6 +94,12 @@ bool store_name_valid(const char *name);
 int store_node_clear(struct store *s, int64_t parent, const char *name, int64_t self, bool replace,
                      int delete_mode);
 
+/* ---- store_mark.c ---- */
+uint32_t store_mark_of(const char *flags);
+bool store_mark_is_fresh(enum store_kind kind, uint32_t mark);
+int store_mark_noted(struct store *s); /* before the commit: of all that were noted as changed */
+int store_mark_all(struct store *s);   /* of a database that had none */
+
 /* ---- store_spool.c ---- */
 int store_spool_new(struct store *s, int64_t *spool, int *fd);
 void store_spool_close(int fd);
@@ -141,6 +148,8 @@ int store_pack_reclaim_old(struct store *s); /* dropped a minute ago or earlier 
 
 /* ---- store_body.c ---- */
 char *store_body_message_id(const char *data, size_t len);
+/* Pairs of CR LF in the next part of a text; *last is the byte before it, 0 at the beginning. */
+int64_t store_crlf_count(const void *data, size_t len, char *last);
 int store_body_forget(struct store *s, int64_t message); /* it is not here any more */
 
 /* ---- store_message.c ---- */

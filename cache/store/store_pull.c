@@ -105,6 +105,7 @@ static int insert_new(struct store *s, int64_t mailbox, const struct store_descr
 	n.size = (int64_t)d->size;
 	n.mtime_ns = d->date * 1000000000;
 	n.ctime_ns = store_now_ns();
+	n.mark = store_mark_of(flags);
 	snprintf(plain, sizeof(plain), "%u.eml", (unsigned)d->uid);
 	r = store_node_insert(s, mailbox, plain, &n, NULL, &id);
 	if (r == ERR_EXISTS) {

@@ -102,6 +102,20 @@ static const char *const steps[] = {
 	"  PRIMARY KEY (seq, needs)"
 	") STRICT, WITHOUT ROWID;"
 	"CREATE INDEX dep_needs ON dep (needs);",
+
+	/* What a Maildir shows: enum store_mark, whether in new/, pairs of CR LF in the content
+	 * (-1: not counted), and when what a directory shows of its messages changed last. */
+	"ALTER TABLE node ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE node ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE node ADD COLUMN crlf INTEGER NOT NULL DEFAULT -1;"
+	"ALTER TABLE node ADD COLUMN view_ns INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX node_fresh ON node (parent) WHERE fresh;"
+	"CREATE INDEX node_dirs ON node (parent) WHERE kind IN (2, 5);"
+	/* Whatever changes the content, the count is void. */
+	"CREATE TRIGGER node_content AFTER UPDATE OF size, spool ON node"
+	" WHEN new.crlf = old.crlf AND new.crlf >= 0 AND"
+	" (new.size != old.size OR new.spool != old.spool OR new.spool != 0)"
+	" BEGIN UPDATE node SET crlf = -1 WHERE id = new.id; END;",
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))
@@ -129,6 +143,8 @@ static int upgrade(struct store *s, int64_t from)
 
 	for (int64_t v = from; r == 0 && v < VERSION; v++)
 		r = store_db_script(&s->db, steps[v]);
+	if (r == 0 && from == 1)
+		r = store_mark_all(s);
 	if (r == 0 && from == 0)
 		r = fill_new(s);
 	if (r < 0)

@@ -27,7 +27,7 @@ int store_txn_begin(struct store *s)
 
 	if (s->depth > 0 && s->broken)
 		return ERR_IO;
-	s->touched = 0;
+	s->touched = s->viewed = 0;
 	if (s->depth == 0)
 		r = store_db_run(&s->db, "BEGIN IMMEDIATE", "");
 	else
@@ -70,7 +70,7 @@ static void tell(struct store *s)
 
 static int roll_back(struct store *s, int r)
 {
-	s->touched = 0;
+	s->touched = s->viewed = 0;
 	if (s->depth > 1) {
 		s->depth--;
 		if (sqlite3_get_autocommit(s->db.h)) {
@@ -92,8 +92,10 @@ static int roll_back(struct store *s, int r)
 
 static int commit(struct store *s)
 {
-	int r = s->broken ? ERR_IO : store_pack_sync(s);
+	int r = s->broken ? ERR_IO : store_mark_noted(s);
 
+	if (r == 0)
+		r = store_pack_sync(s);
 	if (r == 0)
 		r = store_db_run(&s->db, "COMMIT", "");
 	if (r < 0)
@@ -128,8 +130,6 @@ void store_txn_note(struct store *s, enum store_change what, int64_t node, int64
 {
 	struct store_event *e;
 
-	if (!s->listener)
-		return;
 	if (s->event_count == s->event_cap) {
 		s->event_cap = s->event_cap ? s->event_cap * 2 : 32;
 		s->events = mem_realloc(s->events, s->event_cap, sizeof(*s->events));

@@ -162,12 +162,27 @@ static void test_goes_on(void **state)
 	assert_int_equal(n.id, 12);
 }
 
+/* What a Maildir shows was not kept then: it is found out from the flags, pending ones too. */
+static void test_marks_are_filled(void **state)
+{
+	struct old *o = *state;
+	struct store_node n, list[16];
+
+	OK(store_node_by_path(o->s, "INBOX/10.eml", &n));
+	assert_int_equal(n.mark, STORE_MARK_FLAGGED);
+	assert_int_equal(n.crlf, -1);
+	OK(store_node_by_path(o->s, "INBOX", &n));
+	assert_true(store_node_list_part(o->s, n.id, STORE_PART_NEW, 0, list, 16) > 0);
+	assert_true(store_mark_fresh(list[0].mark));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_actions_are_there, up, down),
 		cmocka_unit_test_setup_teardown(test_content_is_there, up, down),
 		cmocka_unit_test_setup_teardown(test_goes_on, up, down),
+		cmocka_unit_test_setup_teardown(test_marks_are_filled, up, down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
