@@ -169,6 +169,16 @@ char *imap_parse_nstring(struct imap_parse *p)
 	return imap_parse_string(p, NULL);
 }
 
+char *imap_parse_id(struct imap_parse *p)
+{
+	bool list = imap_parse_accept_type(p, IMAP_TOK_OPEN);
+	char *id = p->tok.type == IMAP_TOK_CLOSE ? NULL : imap_parse_nstring(p);
+
+	if (list && !imap_parse_accept_type(p, IMAP_TOK_CLOSE))
+		imap_parse_fail(p, ERR_PROTO);
+	return id;
+}
+
 /* Digits alone, up to 2^64-1. */
 static bool to_number(const char *s, size_t len, uint64_t *n)
 {

@@ -61,6 +61,9 @@ char *imap_parse_string(struct imap_parse *p, size_t *len);
 /* As above; NIL and a literal that was skipped are NULL without err. */
 char *imap_parse_nstring(struct imap_parse *p);
 
+/* An object's id: "(id)", or NIL; Gmail's numbers come bare (RFC 8474 5). */
+char *imap_parse_id(struct imap_parse *p);
+
 /* Takes a number off; false: there is none, nothing taken. */
 bool imap_parse_number(struct imap_parse *p, uint64_t *n);
 bool imap_parse_number32(struct imap_parse *p, uint32_t *n);
@@ -92,6 +95,7 @@ void imap_parse_esearch(struct imap_parse *p);
 void imap_parse_vanished(struct imap_parse *p);
 void imap_parse_namespace(struct imap_parse *p);
 void imap_parse_quota(struct imap_parse *p);
+void imap_parse_myrights(struct imap_parse *p);
 void imap_parse_fetch(struct imap_parse *p);
 
 /* Each gives NULL when it cannot be understood; the caller then rewinds and skips. */

@@ -63,6 +63,7 @@ static const struct {
 	{ "LSUB", parse_lsub },
 	{ "NAMESPACE", imap_parse_namespace },
 	{ "QUOTA", imap_parse_quota },
+	{ "MYRIGHTS", imap_parse_myrights },
 	{ "ID", parse_id },
 };
 

@@ -41,6 +41,7 @@ enum imap_resp_kind {
 	IMAP_RESP_FETCH,      /* number (message number), fetch */
 	IMAP_RESP_NAMESPACE,  /* namespaces */
 	IMAP_RESP_QUOTA,      /* quota */
+	IMAP_RESP_MYRIGHTS,   /* rights */
 	IMAP_RESP_ID,         /* parsed and dropped */
 	IMAP_RESP_UNKNOWN,    /* well-formed, of no known kind: ignore */
 };
@@ -106,6 +107,7 @@ struct imap_status {
 	bool has_messages, has_uidnext, has_uidvalidity, has_unseen, has_highestmodseq, has_size;
 	uint32_t messages, uidnext, uidvalidity, unseen;
 	uint64_t highestmodseq, size;
+	char *mailboxid; /* NULL: not sent, or no id (RFC 8474) */
 };
 
 struct imap_search {
@@ -190,6 +192,13 @@ struct imap_quota {
 	uint64_t storage_used_kb, storage_limit_kb, messages_used, messages_limit;
 };
 
+/* What the user may do in a mailbox (RFC 4314). */
+struct imap_rights {
+	char *name;
+	size_t name_len;
+	char *rights; /* letters */
+};
+
 struct imap_arena; /* the memory that all pointers live in */
 
 struct imap_resp {
@@ -212,6 +221,7 @@ struct imap_resp {
 	struct imap_fetch *fetch;
 	struct imap_namespaces *namespaces;
 	struct imap_quota *quota;
+	struct imap_rights rights;
 	struct imap_arena *arena;
 };
 

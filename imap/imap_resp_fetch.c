@@ -110,30 +110,19 @@ static void fetch_structure(struct imap_parse *p, struct imap_fetch *f)
 	skip_odd(p, &m);
 }
 
-/* "(id)", or NIL; Gmail's numbers come bare. */
-static char *take_id(struct imap_parse *p)
-{
-	bool list = imap_parse_accept_type(p, IMAP_TOK_OPEN);
-	char *id = p->tok.type == IMAP_TOK_CLOSE ? NULL : imap_parse_nstring(p);
-
-	if (list && !imap_parse_accept_type(p, IMAP_TOK_CLOSE))
-		imap_parse_fail(p, ERR_PROTO);
-	return id;
-}
-
 static void fetch_emailid(struct imap_parse *p, struct imap_fetch *f)
 {
-	f->emailid = take_id(p);
+	f->emailid = imap_parse_id(p);
 }
 
 static void fetch_threadid(struct imap_parse *p, struct imap_fetch *f)
 {
-	f->threadid = take_id(p);
+	f->threadid = imap_parse_id(p);
 }
 
 static void fetch_gm_msgid(struct imap_parse *p, struct imap_fetch *f)
 {
-	char *id = take_id(p);
+	char *id = imap_parse_id(p);
 
 	if (f->emailid == NULL)
 		f->emailid = id;
@@ -141,7 +130,7 @@ static void fetch_gm_msgid(struct imap_parse *p, struct imap_fetch *f)
 
 static void fetch_gm_thrid(struct imap_parse *p, struct imap_fetch *f)
 {
-	char *id = take_id(p);
+	char *id = imap_parse_id(p);
 
 	if (f->threadid == NULL)
 		f->threadid = id;

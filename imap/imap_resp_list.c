@@ -64,6 +64,27 @@ void imap_parse_list(struct imap_parse *p, bool lsub)
 	list->name = take_name(p, &list->name_len);
 }
 
+/* Cyrus sends freed memory when it is asked for more than the id: what is none is not taken. */
+static bool is_objectid(const char *s)
+{
+	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+
+	return n > 0 && n < 256 && s[n] == '\0';
+}
+
+static void status_mailboxid(struct imap_parse *p, struct imap_status *st)
+{
+	struct imap_mark m = imap_parse_mark(p);
+	char *id = imap_parse_id(p);
+
+	if (p->err == 0) {
+		st->mailboxid = id != NULL && is_objectid(id) ? id : NULL;
+		return;
+	}
+	imap_parse_rewind(p, &m);
+	imap_parse_skip(p);
+}
+
 static void status_item(struct imap_parse *p, struct imap_status *st)
 {
 	const struct {
@@ -87,6 +108,10 @@ static void status_item(struct imap_parse *p, struct imap_status *st)
 		                                       : imap_parse_number(p, items[i].big);
 		if (!*items[i].has)
 			imap_parse_skip(p);
+		return;
+	}
+	if (imap_parse_accept(p, "MAILBOXID")) {
+		status_mailboxid(p, st);
 		return;
 	}
 	imap_parse_next(p);
@@ -306,4 +331,13 @@ void imap_parse_quota(struct imap_parse *p)
 	while (p->tok.type == IMAP_TOK_ATOM)
 		if (!take_resource(p, q))
 			return;
+}
+
+void imap_parse_myrights(struct imap_parse *p)
+{
+	struct imap_rights *r = &p->out->rights;
+
+	p->out->kind = IMAP_RESP_MYRIGHTS;
+	r->name = imap_parse_string(p, &r->name_len);
+	r->rights = p->err == 0 ? imap_parse_string(p, NULL) : NULL;
 }

@@ -119,6 +119,55 @@ char *store_body_message_id(const char *data, size_t len)
 	return NULL;
 }
 
+/* `to` has the content of `from`, whose body is here. */
+static int share(struct store *s, int64_t from, int64_t to)
+{
+	const void *data;
+	size_t len;
+	int r = store_pack_share(s, from, to);
+
+	if (r == 0)
+		r = store_pack_get(s, to, &data, &len);
+	if (r < 0)
+		return r == ERR_NOTFOUND ? 0 : r;
+	r = store_db_run(&s->db, "UPDATE message SET body = 1 WHERE id = ?1", "i", to);
+	if (r == 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE node SET size = ?2, size_exact = 1, crlf ="
+		                 " (SELECT crlf FROM node WHERE id = ?3) WHERE id = ?1",
+		                 "iii", to, (int64_t)len, from);
+	if (r == 0)
+		store_txn_note(s, STORE_CHANGE_BODY, to, 0, NULL);
+	return r;
+}
+
+int store_body_share_in(struct store *s, int64_t message)
+{
+	int64_t from = 0;
+	int r = store_db_int(&s->db, &from,
+	                     "SELECT o.id FROM message m JOIN message o ON o.emailid = m.emailid"
+	                     " AND o.server_size = m.server_size WHERE m.id = ?1 AND o.id != ?1"
+	                     " AND o.body = 1 LIMIT 1",
+	                     "i", message);
+
+	return r == 1 ? share(s, from, message) : r;
+}
+
+/* To all that the server calls the same content (RFC 8474 5.1). */
+static int share_out(struct store *s, int64_t message)
+{
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_db_ids(&s->db, &ids,
+	                     "SELECT o.id FROM message m JOIN message o ON o.emailid = m.emailid"
+	                     " AND o.server_size = m.server_size JOIN node n ON n.id = o.id"
+	                     " WHERE m.id = ?1 AND o.id != ?1 AND o.body = 0 AND n.spool = 0",
+	                     "i", message);
+
+	for (size_t i = 0; r == 0 && i < ids.n; i++)
+		r = share(s, message, ids.v[i]);
+	return r;
+}
+
 static int record(struct store_body_writer *w, const char *msgid)
 {
 	struct store *s = w->s;
@@ -139,9 +188,10 @@ static int record(struct store_body_writer *w, const char *msgid)
 		                 "UPDATE node SET size = ?2, size_exact = 1, crlf = ?3"
 		                 " WHERE id = ?1 AND spool = 0",
 		                 "iii", message, len, w->crlf);
-	if (r == 0)
-		store_txn_note(s, STORE_CHANGE_BODY, message, 0, NULL);
-	return r;
+	if (r < 0)
+		return r;
+	store_txn_note(s, STORE_CHANGE_BODY, message, 0, NULL);
+	return share_out(s, message);
 }
 
 /* The user has changed the message meanwhile: these bytes are the past. */

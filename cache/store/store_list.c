@@ -70,15 +70,15 @@ static int find_or_add(struct store *s, int64_t parent, const char *name, const 
 	                    "isi", *id, wire, INT(delimiter));
 }
 
-/* Walks the path, making what is missing. */
-static int walk(struct store *s, const struct store_list_entry *e, int64_t *id)
+/* Walks the path down to `above` levels over its end, making what is missing. */
+static int walk(struct store *s, const struct store_list_entry *e, int above, int64_t *id)
 {
 	int64_t at = STORE_ROOT;
 	const char *p = e->path;
 	int up = levels(p) - 1;
 	int r = 0;
 
-	for (; r >= 0 && up >= 0; up--) {
+	for (; r >= 0 && up >= above; up--) {
 		_cleanup_free_ char *wire = wire_above(e, up);
 		char name[STORE_NAME_MAX + 1];
 		size_t len = strcspn(p, "/");
@@ -105,7 +105,7 @@ static int take_entry(struct store *s, const struct store_list_entry *e)
 	            wordset_has(e->attributes, "\\NonExistent");
 	_cleanup_free_ char *attributes = wordset_canon(e->attributes);
 	int64_t id = 0;
-	int r = walk(s, e, &id);
+	int r = walk(s, e, 0, &id);
 
 	if (r < 0)
 		return r;
@@ -119,6 +119,52 @@ static int take_entry(struct store *s, const struct store_list_entry *e)
 	if (r == 0 && sqlite3_changes(s->db.h) > 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, id, 0, NULL);
 	return r;
+}
+
+/* Where the user has put it, it stays: that rename is still to be sent. */
+static int follow(struct store *s, int64_t mailbox, const struct store_list_entry *e)
+{
+	const char *last = strrchr(e->path, '/');
+	int64_t any = 0, parent = 0;
+	struct store_node n;
+	int r = store_db_int(&s->db, &any,
+	                     "SELECT 1 FROM op WHERE mailbox = ?1 AND kind IN (8, 9) LIMIT 1", "i",
+	                     mailbox);
+
+	if (r == 0)
+		r = store_node_get(s, mailbox, &n);
+	if (r != 0 || any || n.parent == 0)
+		return r < 0 ? r : 0;
+	last = last ? last + 1 : e->path;
+	r = walk(s, e, 1, &parent);
+	if (r == 0)
+		r = store_node_check_loop(s, mailbox, parent);
+	if (r < 0 || (n.parent == parent && strcmp(n.name, last) == 0))
+		return r;
+	return store_node_place_free(s, mailbox, parent, last);
+}
+
+static int rename_locked(struct store *s, int64_t mailbox, const struct store_list_entry *e)
+{
+	int64_t other = 0;
+	int r = store_mailbox_by_wire(s, e->wire_name, &other);
+
+	if (r != ERR_NOTFOUND)
+		return r < 0 ? r : ERR_EXISTS;
+	r = store_db_run(&s->db,
+	                 "UPDATE mailbox SET wire_name = ?2, delimiter = ?3, missing_since_ms = 0"
+	                 " WHERE id = ?1",
+	                 "isi", mailbox, e->wire_name, INT(e->delimiter));
+	if (r == 0 && sqlite3_changes(s->db.h) == 0)
+		return ERR_NOTFOUND;
+	return r < 0 ? r : follow(s, mailbox, e);
+}
+
+int store_pull_mailbox_renamed(struct store *s, int64_t mailbox, const struct store_list_entry *e)
+{
+	int r = store_txn_begin(s);
+
+	return r < 0 ? r : store_txn_end(s, rename_locked(s, mailbox, e));
 }
 
 static int mark_missing(struct store *s, const struct store_list_entry *e, size_t count)

@@ -23,9 +23,11 @@ int store_pull_selected(struct store *s, int64_t mailbox, const struct store_sel
 		r = store_db_run(
 			&s->db,
 			"UPDATE mailbox SET uidvalidity = ?2, read_only = ?3, uidnotsticky = ?4,"
-			" keywords_ok = ?5, permanent_flags = ?6, selectable = 1 WHERE id = ?1",
-			"iiiiis", mailbox, INT(sel->uidvalidity), INT(sel->read_only),
-			INT(sel->uidnotsticky), INT(sel->keywords_ok), sel->permanent_flags);
+			" keywords_ok = ?5, permanent_flags = ?6, selectable = 1,"
+			" mailboxid = coalesce(?7, mailboxid) WHERE id = ?1",
+			"iiiiiss", mailbox, INT(sel->uidvalidity), INT(sel->read_only),
+			INT(sel->uidnotsticky), INT(sel->keywords_ok), sel->permanent_flags,
+			sel->mailboxid);
 	if (r == 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
 	return store_txn_end(s, r);
@@ -115,14 +117,14 @@ static int insert_new(struct store *s, int64_t mailbox, const struct store_descr
 	}
 	if (r < 0)
 		return r;
-	return store_db_run(
-		&s->db,
-		"INSERT INTO message (id, mailbox, uid, modseq, date, zone, server_size,"
-		" message_id, emailid, threadid, server_flags)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-		"iiiiiiissss", id, mailbox, INT(d->uid), (int64_t)d->modseq, d->date,
-		INT(d->date_zone_min), (int64_t)d->size, d->message_id, d->emailid, d->threadid,
-		flags);
+	r = store_db_run(&s->db,
+	                 "INSERT INTO message (id, mailbox, uid, modseq, date, zone, server_size,"
+	                 " message_id, emailid, threadid, server_flags)"
+	                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+	                 "iiiiiiissss", id, mailbox, INT(d->uid), (int64_t)d->modseq, d->date,
+	                 INT(d->date_zone_min), (int64_t)d->size, d->message_id, d->emailid,
+	                 d->threadid, flags);
+	return r == 0 && d->emailid ? store_body_share_in(s, id) : r;
 }
 
 /* A message that is known to be in this mailbox under a UID that is not: moved, copied or

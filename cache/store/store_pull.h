@@ -25,6 +25,11 @@ int store_pull_list(struct store *s, const struct store_list_entry *e, size_t co
  * in it fail with ERR_NOTFOUND. */
 int store_pull_mailbox_gone(struct store *s, int64_t mailbox);
 
+/* The server has renamed it to what `e` says (its MAILBOXID is there now, RFC 8474 4): it goes
+ * there with all that is in it, unless the user has moved it elsewhere meanwhile.
+ * ERR_EXISTS: a mailbox of that name is known; ERR_NOTFOUND. */
+int store_pull_mailbox_renamed(struct store *s, int64_t mailbox, const struct store_list_entry *e);
+
 /* Reversible escape of one hierarchy component into a file name, and back; caller frees. */
 char *store_name_escape(const char *utf8, size_t len);
 char *store_name_unescape(const char *name);
@@ -34,6 +39,7 @@ struct store_selected {
 	uint32_t uidvalidity;
 	bool read_only, uidnotsticky, keywords_ok;
 	const char *permanent_flags;
+	const char *mailboxid; /* NULL: not sent */
 };
 int store_pull_selected(struct store *s, int64_t mailbox, const struct store_selected *sel);
 

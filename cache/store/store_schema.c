@@ -116,6 +116,10 @@ static const char *const steps[] = {
 	" WHEN new.crlf = old.crlf AND new.crlf >= 0 AND"
 	" (new.size != old.size OR new.spool != old.spool OR new.spool != 0)"
 	" BEGIN UPDATE node SET crlf = -1 WHERE id = new.id; END;",
+
+	"ALTER TABLE mailbox ADD COLUMN rights TEXT;" /* letters of RFC 4314; NULL: unknown */
+	"CREATE INDEX message_emailid ON message (emailid) WHERE emailid IS NOT NULL;"
+	"CREATE INDEX mailbox_mailboxid ON mailbox (mailboxid) WHERE mailboxid IS NOT NULL;",
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))

@@ -163,6 +163,7 @@ void sync_box_unref(struct sync_box **b)
 		return;
 	imap_msgmap_free(&box->map);
 	free(box->permanent_flags);
+	free(box->mailboxid);
 	free(box->wire_name);
 	free(box);
 }
@@ -189,6 +190,10 @@ static void box_note_code(struct sync_box *b, const struct imap_resp *r)
 		b->uidnotsticky = true;
 	else if (code == IMAP_CODE_READ_ONLY)
 		b->read_only = true;
+	if (code == IMAP_CODE_MAILBOXID && r->code_text) {
+		free(b->mailboxid);
+		b->mailboxid = mem_strdup(r->code_text);
+	}
 	if (code != IMAP_CODE_PERMANENTFLAGS)
 		return;
 	free(b->permanent_flags);
@@ -484,6 +489,7 @@ static int box_record(struct sync_link *l, const struct sync_box *b)
 		.uidnotsticky = b->uidnotsticky,
 		.keywords_ok = b->keywords_ok,
 		.permanent_flags = b->permanent_flags,
+		.mailboxid = b->mailboxid,
 	};
 
 	return store_pull_selected(l->store, b->mailbox, &sel);

@@ -36,10 +36,10 @@ struct sync_box {
 	uint32_t uidvalidity, uidnext, exists;
 	uint64_t highestmodseq;
 	bool read_only, uidnotsticky, keywords_ok, nomodseq;
-	uint64_t known_modseq; /* what the store had when selecting; 0: none */
-	bool resync;           /* SELECT asks what has changed since (QRESYNC) */
-	bool alone;            /* no data of a mailbox before it can come any more */
-	char *permanent_flags;
+	uint64_t known_modseq;             /* what the store had when selecting; 0: none */
+	bool resync;                       /* SELECT asks what has changed since (QRESYNC) */
+	bool alone;                        /* no data of a mailbox before it can come any more */
+	char *permanent_flags, *mailboxid; /* NULL: not sent */
 	char *wire_name;
 	struct imap_msgmap *map; /* message numbers to UIDs */
 	void (*data)(void *ctx, struct sync_box *box, const struct imap_resp *r); /* or NULL */

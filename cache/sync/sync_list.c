@@ -128,6 +128,7 @@ void sync_list_release(struct sync_list *list)
 		free(list->items[i].wire_name);
 		free(list->items[i].path);
 		free(list->items[i].attributes);
+		free(list->items[i].mailboxid);
 	}
 	free(list->items);
 	*list = (struct sync_list){ 0 };
@@ -259,6 +260,8 @@ int sync_list_pull(struct sync_link *l, struct sync_list *out)
 	if (sync_link_up(l))
 		r = ask_status(l, out);
 	l->data = NULL;
+	if (sync_link_up(l) && out->complete)
+		sync_list_follow(l, out);
 	if (!sync_link_up(l))
 		return r < 0 ? r : ERR_OFFLINE;
 	return record(l, out);

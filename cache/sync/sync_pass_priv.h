@@ -8,6 +8,7 @@
 /* What LIST and STATUS said of one mailbox in this pass. */
 struct sync_seen {
 	char *wire_name, *path, *attributes;
+	char *mailboxid; /* NULL: not asked for */
 	char delimiter;
 	bool subscribed, has_status;
 	struct imap_status status; /* without its name */
@@ -31,6 +32,11 @@ const struct sync_seen *sync_list_find(const struct sync_list *list, const char 
 
 /* Mailboxes that LIST does not name go when a STATUS says that they do not exist. */
 int sync_list_confirm_gone(struct sync_link *l, const struct sync_list *list);
+
+/* ---- sync_follow.c ---- */
+
+/* Mailboxes renamed by others go with their MAILBOXID; before the names are recorded. */
+void sync_list_follow(struct sync_link *l, struct sync_list *list);
 
 /* ---- sync_pull.c ---- */
 

@@ -66,10 +66,22 @@ struct sync_scan {
 	int err;                /* the first command that failed */
 };
 
-/* The second where the store looks for messages whose UID it does not know (RFC 4549 4.2.2.1). */
-#define DESCRIPTOR "(UID FLAGS RFC822.SIZE INTERNALDATE)"
-#define DESCRIPTOR_AND_ID \
-	"(UID FLAGS RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
+#define DESCRIPTOR "(UID FLAGS RFC822.SIZE INTERNALDATE"
+#define MESSAGE_ID "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]"
+
+/* The Message-ID where the store looks for messages whose UID it does not know
+ * (RFC 4549 4.2.2.1), the id of the content where the server has one (RFC 8474 5). */
+static const char *descriptor_items(struct sync_link *l, int64_t mailbox)
+{
+	bool search = store_pull_expects(l->store, mailbox) > 0;
+
+	if (imap_session_has(l->session, "OBJECTID"))
+		return search ? DESCRIPTOR " EMAILID " MESSAGE_ID ")" : DESCRIPTOR " EMAILID)";
+	if (imap_session_has(l->session, "X-GM-EXT-1"))
+		return search ? DESCRIPTOR " X-GM-MSGID " MESSAGE_ID ")"
+		              : DESCRIPTOR " X-GM-MSGID)";
+	return search ? DESCRIPTOR " " MESSAGE_ID ")" : DESCRIPTOR ")";
+}
 
 /* ---- Answers ---- */
 
@@ -96,6 +108,7 @@ static int write_facts(struct sync_scan *c)
 			.uidnotsticky = c->box->uidnotsticky,
 			.keywords_ok = c->box->keywords_ok,
 			.permanent_flags = c->box->permanent_flags,
+			.mailboxid = c->box->mailboxid,
 		};
 
 		r = store_pull_selected(st, mailbox, &sel);
@@ -347,7 +360,7 @@ struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box,
 		c->highestmodseq = 0;
 	if (c->changes && c->highestmodseq < c->base)
 		c->highestmodseq = c->base;
-	c->descriptor = store_pull_expects(l->store, m->id) > 0 ? DESCRIPTOR_AND_ID : DESCRIPTOR;
+	c->descriptor = descriptor_items(l, m->id);
 	box->data = on_data;
 	box->ctx = c;
 	c->err = store_pull_uids(l->store, m->id, &c->known, &c->known_count);

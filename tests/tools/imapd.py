@@ -12,6 +12,7 @@ A message's `size` and `body` may differ from its data.  Only what `capabilities
 message numbers and CLOSE where `strict` is set, since a client of ours never sends them.
 """
 
+import hashlib
 import itertools
 import re
 import socket
@@ -28,11 +29,13 @@ class Message:
         self.modseq = 1
         self.size = len(data)  # RFC822.SIZE
         self.body = data       # what FETCH gives; None: NIL
+        self.emailid = "M" + hashlib.sha1(data).hexdigest()
 
 
 class Mailbox:
     def __init__(self, name, uidvalidity):
         self.name, self.uidvalidity, self.uidnext = name, uidvalidity, 1
+        self.mailboxid = f"F{uidvalidity}"
         self.messages = []
         self.expunged = []      # (mod-sequence, UID)
         self.highestmodseq = 1  # None: the mailbox has none
@@ -124,6 +127,14 @@ class Imapd:
             box = self.mailboxes[name] = Mailbox(name, next(self.validities))
             box.attributes = list(attributes)
             return box
+
+    def rename(self, old, new):
+        """By another client, with all below it."""
+        with self.lock:
+            for name in [n for n in self.mailboxes if n == old or n.startswith(old + "/")]:
+                box = self.mailboxes.pop(name)
+                box.name = new + name[len(old):]
+                self.mailboxes[box.name] = box
 
     def append(self, name, data, flags=(), date=None):
         """A message that comes from elsewhere."""

@@ -188,6 +188,10 @@ class Session(Modseq):
     def do_lsub(self, command):
         return self._list(command, self.server.subscribed)
 
+    @property
+    def _objectid(self):
+        return "OBJECTID" in self.server.capabilities
+
     def do_status(self, command):
         box = self._mailbox(command.args[0])
         values = {"MESSAGES": len(box.messages), "UIDNEXT": box.uidnext, "RECENT": 0,
@@ -197,6 +201,8 @@ class Session(Modseq):
         if "HIGHESTMODSEQ" in map(str.upper, command.args[1]):
             words.append(f"HIGHESTMODSEQ {self.modseq_of(box) or 0}")
             self.condstore = self.condstore or self.modseq_of(box) is not None
+        if "MAILBOXID" in command.args[1] and self._objectid:
+            words.append(f"MAILBOXID ({box.mailboxid})")
         if len(words) < len(command.args[1]):
             raise Refused("BAD unknown item")
         return Reply([f'STATUS "{box.name}" ({" ".join(words)})'])
@@ -216,6 +222,8 @@ class Session(Modseq):
         except Refused:
             self.box = None
             raise
+        if self._objectid:
+            changes = [f"OK [MAILBOXID ({box.mailboxid})] stays", *changes]
         return Reply([*closed, r"FLAGS (\Answered \Flagged \Deleted \Seen \Draft)",
                       f"OK [PERMANENTFLAGS ({box.permanent})] these stay",
                       f"{len(self.view)} EXISTS", "0 RECENT",
@@ -249,14 +257,10 @@ class Session(Modseq):
         return Reply()
 
     def do_rename(self, command):
-        boxes = self.server.mailboxes
         old, new = self._mailbox(command.args[0]).name, text_of(command.args[1])
-        if new in boxes:
+        if new in self.server.mailboxes:
             raise Refused("NO [ALREADYEXISTS] it is there")
-        for name in [n for n in boxes if n == old or n.startswith(old + "/")]:
-            box = boxes.pop(name)
-            box.name = new + name[len(old):]
-            boxes[box.name] = box
+        self.server.rename(old, new)
         return Reply()
 
     def do_subscribe(self, command):
@@ -319,6 +323,8 @@ class Session(Modseq):
             value = {"UID": str(message.uid), "FLAGS": f"({' '.join(sorted(message.flags))})",
                      "INTERNALDATE": f'"{date_text(message.date)}"',
                      "RFC822.SIZE": str(message.size)}.get(item)
+            if item == "EMAILID" and self._objectid:
+                value = f"({message.emailid})"
             if item == "MODSEQ":
                 value = f"({message.modseq or 1})"
             if value is None:

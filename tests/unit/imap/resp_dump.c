@@ -9,10 +9,10 @@
 #include "err.h"
 #include "mem.h"
 
-static const char *const kinds[] = { "CONT",   "TAGGED",  "COND",     "CAPABILITY", "ENABLED",
-	                             "LIST",   "STATUS",  "SEARCH",   "FLAGS",      "EXISTS",
-	                             "RECENT", "EXPUNGE", "VANISHED", "FETCH",      "NAMESPACE",
-	                             "QUOTA",  "ID",      "UNKNOWN" };
+static const char *const kinds[] = { "CONT",   "TAGGED",   "COND",     "CAPABILITY", "ENABLED",
+	                             "LIST",   "STATUS",   "SEARCH",   "FLAGS",      "EXISTS",
+	                             "RECENT", "EXPUNGE",  "VANISHED", "FETCH",      "NAMESPACE",
+	                             "QUOTA",  "MYRIGHTS", "ID",       "UNKNOWN" };
 static const char *const conds[] = { "OK", "NO", "BAD", "BYE", "PREAUTH" };
 
 static void put_text(struct buf *b, const char *name, const char *s)
@@ -139,6 +139,7 @@ static void put_status(struct buf *b, const struct imap_status *s)
 		buf_printf(b, " highestmodseq=%" PRIu64, s->highestmodseq);
 	if (s->has_size)
 		buf_printf(b, " size=%" PRIu64, s->size);
+	put_text(b, "mailboxid", s->mailboxid);
 }
 
 static void put_search(struct buf *b, const struct imap_search *s)
@@ -216,6 +217,10 @@ static void put_kind(struct buf *b, const struct imap_resp *r)
 		break;
 	case IMAP_RESP_QUOTA:
 		put_quota(b, r->quota);
+		break;
+	case IMAP_RESP_MYRIGHTS:
+		buf_printf(b, " %zu<%s>", r->rights.name_len, r->rights.name);
+		put_text(b, "rights", r->rights.rights);
 		break;
 	case IMAP_RESP_CONT:
 	case IMAP_RESP_ID:

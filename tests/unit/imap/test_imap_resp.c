@@ -120,6 +120,10 @@ static void test_status(void **state)
 		  "STATUS 1<x> messages=2" },
 		{ "* STATUS x (MESSAGES 2 MAILBOXID ((H\xa5) UNSEEN 3)\r\n",
 		  "STATUS 1<x> messages=2" },
+		{ "* STATUS x (MAILBOXID (F2212ea87-6097_x) MESSAGES 2)\r\n",
+		  "STATUS 1<x> messages=2 mailboxid=<F2212ea87-6097_x>" },
+		{ "* STATUS x (MAILBOXID NIL MESSAGES 2)\r\n", "STATUS 1<x> messages=2" },
+		{ "* STATUS x (MAILBOXID (\"a b\") MESSAGES 2)\r\n", "STATUS 1<x> messages=2" },
 		{ "* STATUS x (APPENDLIMIT NIL MESSAGES 2 FOO (a (b) c) UNSEEN 1)\r\n",
 		  "STATUS 1<x> messages=2 unseen=1" },
 		{ "* STATUS x (MESSAGES -1 UNSEEN 99999999999 UIDNEXT 7)\r\n",
@@ -249,6 +253,9 @@ static void test_namespace_quota(void **state)
 		{ "* QUOTA x (STORAGE NIL)\r\n", "QUOTA root=<x>" },
 		{ "* QUOTA\r\n", "PROTO" },
 		{ "* QUOTAROOT INBOX \"\"\r\n", "UNKNOWN" },
+		{ "* MYRIGHTS INBOX rwiptsldaex\r\n", "MYRIGHTS 5<INBOX> rights=<rwiptsldaex>" },
+		{ "* MYRIGHTS \"a b\" \"\"\r\n", "MYRIGHTS 3<a b> rights=<>" },
+		{ "* MYRIGHTS x\r\n", "PROTO" },
 	};
 
 	(void)state;
