@@ -85,8 +85,9 @@ enum store_mark {
 	STORE_MARK_SEEN = 1 << 4,
 	STORE_MARK_TRASHED = 1 << 5,
 	STORE_MARK_FLAGS = (1 << 6) - 1,
-	STORE_MARK_CUR = 1 << 8, /* put into cur/ by a program */
-	STORE_MARK_NEW = 1 << 9, /* put into new/ although it has a flag */
+	STORE_MARK_CUR = 1 << 8,  /* put into cur/ by a program */
+	STORE_MARK_NEW = 1 << 9,  /* put into new/ although it has a flag */
+	STORE_MARK_OWN = 1 << 10, /* in `was` only: changed by the handle that renames */
 };
 
 /* One file or directory.  `id` is its inode number's base: persistent, never reused. */
@@ -103,6 +104,7 @@ struct store_node {
 	int64_t crlf;     /* line ends of two bytes in the content; -1: not counted */
 	int64_t view_ns;  /* of a directory: when a mark below it changed last */
 	uint32_t mark;    /* enum store_mark */
+	uint32_t was;     /* the one before the last change of it */
 	char name[STORE_NAME_MAX + 1];
 };
 
@@ -129,6 +131,9 @@ int store_node_put(struct store *s, int64_t id, bool cur);
 
 /* In new/: nobody has touched it, or a program says so. */
 bool store_mark_fresh(uint32_t mark);
+
+/* What changes marks by this handle are renames of files: nobody looks for the names before. */
+void store_set_renames(struct store *s);
 
 /* The line ends of two bytes in the content, counted if need be.  ERR_NOTFOUND: not here. */
 int store_node_crlf(struct store *s, const struct store_node *n, int64_t *count);

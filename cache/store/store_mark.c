@@ -64,8 +64,9 @@ static int set_mark(struct store *s, const struct store_node *n, uint32_t mark)
 
 	if (mark == n->mark)
 		return 0;
-	r = store_db_run(&s->db, "UPDATE node SET mark = ?2, fresh = ?3 WHERE id = ?1", "iii",
-	                 n->id, INT(mark), INT(store_mark_is_fresh(n->kind, mark)));
+	r = store_db_run(&s->db, "UPDATE node SET mark = ?2, fresh = ?3, was = ?4 WHERE id = ?1",
+	                 "iiii", n->id, INT(mark), INT(store_mark_is_fresh(n->kind, mark)),
+	                 INT(n->mark | (s->renames ? STORE_MARK_OWN : 0)));
 	return r < 0 ? r : touch_view(s, n->parent);
 }
 
@@ -119,6 +120,11 @@ static int put_locked(struct store *s, int64_t id, bool cur)
 	mark |= cur ? STORE_MARK_CUR : STORE_MARK_NEW;
 	store_txn_note(s, STORE_CHANGE_ATTR, id, 0, NULL);
 	return set_mark(s, &n, mark);
+}
+
+void store_set_renames(struct store *s)
+{
+	s->renames = true;
 }
 
 int store_node_put(struct store *s, int64_t id, bool cur)

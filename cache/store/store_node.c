@@ -6,7 +6,7 @@
 
 #define COLUMNS                                                                               \
 	"id, parent, kind, mode, size, size_exact, mtime_ns, ctime_ns, subdirs, spool, name," \
-	" crlf, view_ns, mark"
+	" crlf, view_ns, mark, was"
 #define PATH_MAX_BYTES 65536
 
 static bool is_dir(enum store_kind kind)
@@ -32,6 +32,7 @@ static void read_node(sqlite3_stmt *st, struct store_node *n)
 	n->crlf = sqlite3_column_int64(st, 11);
 	n->view_ns = sqlite3_column_int64(st, 12);
 	n->mark = (uint32_t)sqlite3_column_int(st, 13);
+	n->was = (uint32_t)sqlite3_column_int(st, 14);
 	if (len > STORE_NAME_MAX)
 		len = STORE_NAME_MAX;
 	memcpy(n->name, name, len);

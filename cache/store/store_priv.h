@@ -23,6 +23,7 @@ struct store {
 	struct store_db bodies; /* CACHE_DIR/bodies.db */
 	char *state_dir, *cache_dir;
 	int hold_ms;
+	bool renames;   /* store_set_renames() */
 	bool plain_log; /* the optimiser is off: for tests of what it proves */
 
 	/* The transaction: how deep calls nest in it, what to do after its commit. */

@@ -106,6 +106,7 @@ static const char *const steps[] = {
 	/* What a Maildir shows: enum store_mark, whether in new/, pairs of CR LF in the content
 	 * (-1: not counted), and when what a directory shows of its messages changed last. */
 	"ALTER TABLE node ADD COLUMN mark INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE node ADD COLUMN was INTEGER NOT NULL DEFAULT 0;" /* the mark before */
 	"ALTER TABLE node ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE node ADD COLUMN crlf INTEGER NOT NULL DEFAULT -1;"
 	"ALTER TABLE node ADD COLUMN view_ns INTEGER NOT NULL DEFAULT 0;"

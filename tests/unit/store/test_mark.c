@@ -54,6 +54,11 @@ static void test_marks_follow(void **state)
 	assert_int_equal(mark(w, id), FLAG(REPLIED) | FLAG(TRASHED) | FLAG(SEEN));
 	OK(store_pull_flags(w->s, w->inbox, 5, "", 10));
 	assert_int_equal(mark(w, id), 0);
+	assert_int_equal(node(w, id).was, FLAG(REPLIED) | FLAG(TRASHED) | FLAG(SEEN));
+	store_set_renames(w->s);
+	assert_int_equal(store_message_flag(w->s, id, "\\Seen", ""), 1);
+	assert_int_equal(store_message_flag(w->s, id, "", "\\Seen"), 1);
+	assert_int_equal(node(w, id).was, FLAG(SEEN) | FLAG(OWN));
 }
 
 /* Done changes nothing of it, and a copy has what its original has */
