@@ -42,10 +42,25 @@ static int make_upload(struct store *s, const struct store_op *op, int64_t subje
 			"iiis", op->seq, subject, spool, flags ? flags : "");
 	if (r == 0)
 		r = store_db_run(&s->db,
-		                 "UPDATE message SET mailbox = NULL, uid = NULL, server_flags = ?2"
-		                 " WHERE id = ?1",
+		                 "UPDATE message SET mailbox = NULL, uid = NULL, server_flags = ?2,"
+		                 " aside = 0 WHERE id = ?1",
 		                 "is", subject, flags ? flags : "");
 	return r;
+}
+
+int store_gone_to_upload(struct store *s, int64_t seq)
+{
+	struct store_op op = { 0 };
+	int64_t parked;
+	int r = store_log_get(s, seq, &op);
+
+	if (r == 0)
+		r = make_upload(s, &op, op.kind == STORE_OP_COPY ? op.copy : op.message);
+	store_op_release(&op);
+	if (r == 0)
+		r = store_db_int(&s->db, &parked, "SELECT 1 FROM op WHERE seq = ?1 AND state = 3",
+		                 "i", seq);
+	return r == 1 ? ERR_CONFLICT : r;
 }
 
 /* An edit of a message that is gone is a new message (R148).  One that was sent may be there

@@ -103,11 +103,31 @@ int store_op_done(struct store *s, int64_t seq, const struct store_op_done *resu
 /* Refused for good: PARKED, and with it all that depends on it (ERR_BLOCKED). */
 int store_op_park(struct store *s, int64_t seq, int err, const char *reason);
 
-/* The user's choices for a parked action. */
+/*
+ * The user's choices for a parked action.  ERR_NOTFOUND: it is not parked; ERR_BLOCKED: it waits
+ * for another that is, about which there is to be decided.  Of _retry ERR_CONFLICT: its message is
+ * gone from the server, and the content is not here to be uploaded instead.
+ */
 int store_op_retry(struct store *s, int64_t seq); /* and what it blocks */
 int store_op_drop(struct store *s, int64_t seq);  /* takes the change back; an upload's
                                                                         bytes go to lost+found */
 int store_op_retarget(struct store *s, int64_t seq, int64_t mailbox); /* another mailbox */
+
+/* Makes the mailbox that it missed again; all that is parked for want of it goes on after that.
+ * ERR_INVAL: it needs none; ERR_NOTFOUND also when the mailbox is out of the tree. */
+int store_op_recreate(struct store *s, int64_t seq);
+
+/* Nothing is sent until the user says go; what is queued stays.  1: so it is. */
+int store_op_stop(struct store *s, bool stop);
+int store_op_stopped(struct store *s);
+
+/* The first action parked by itself about which no policy has decided yet: 1 and *op, or 0.
+ * _decided marks it until a choice of the user's makes it undecided again. */
+int store_op_undecided(struct store *s, struct store_op *op);
+int store_op_decided(struct store *s, int64_t seq);
+
+/* Every action that waits for `seq`, directly or not, ascending; caller frees *seqs. */
+int store_op_dependents(struct store *s, int64_t seq, int64_t **seqs, size_t *count);
 
 /* Time after its last change before an action may be sent; set once per handle. */
 void store_op_set_hold(struct store *s, int hold_ms);

@@ -23,8 +23,9 @@ struct store {
 	struct store_db bodies; /* CACHE_DIR/bodies.db */
 	char *state_dir, *cache_dir;
 	int hold_ms;
-	bool renames;   /* store_set_renames() */
-	bool plain_log; /* the optimiser is off: for tests of what it proves */
+	bool renames;    /* store_set_renames() */
+	int64_t discard; /* this spool's bytes are not kept when their action is dropped */
+	bool plain_log;  /* the optimiser is off: for tests of what it proves */
 
 	/* The transaction: how deep calls nest in it, what to do after its commit. */
 	int depth;
@@ -147,6 +148,10 @@ void store_pack_leave(struct store *s);
 int store_pack_reclaim(struct store *s, int64_t dropped_before_ms);
 int store_pack_reclaim_old(struct store *s); /* dropped a minute ago or earlier */
 
+/* ---- store_choice.c ---- */
+/* Drops the action, and the bytes of this spool with it. */
+int store_op_discard(struct store *s, int64_t seq, int64_t spool);
+
 /* ---- store_body.c ---- */
 char *store_body_message_id(const char *data, size_t len);
 /* Pairs of CR LF in the next part of a text; *last is the byte before it, 0 at the beginning. */
@@ -189,6 +194,8 @@ int store_mailbox_forget(struct store *s, int64_t mailbox);
 int store_log_park(struct store *s, int64_t seq, int err, const char *reason);
 int store_log_set_state(struct store *s, int64_t seq, enum store_op_state state, int err,
                         const char *reason);
+/* Makes an upload of a copy or move whose source is gone.  ERR_CONFLICT: its bytes are not here. */
+int store_gone_to_upload(struct store *s, int64_t seq);
 int store_log_dependents(struct store *s, int64_t seq, struct store_ids *ids);
 
 #endif

@@ -121,6 +121,8 @@ static const char *const steps[] = {
 	"ALTER TABLE mailbox ADD COLUMN rights TEXT;" /* letters of RFC 4314; NULL: unknown */
 	"CREATE INDEX message_emailid ON message (emailid) WHERE emailid IS NOT NULL;"
 	"CREATE INDEX mailbox_mailboxid ON mailbox (mailboxid) WHERE mailboxid IS NOT NULL;",
+
+	"ALTER TABLE op ADD COLUMN decided INTEGER NOT NULL DEFAULT 0;", /* by a policy */
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))

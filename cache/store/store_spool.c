@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -236,30 +237,37 @@ int store_spool_fresh(struct store *s, int64_t node, int64_t *spool)
 	return writable(s, node, false, spool);
 }
 
+/* Copies the spool to `dir`/`name`, durably: all of it or nothing. */
+static int keep_copy(int in, int dir, const char *name)
+{
+	static const char tmp[] = ".new";
+	int out = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int r = out < 0 ? store_sys_error() : copy_fd(in, out);
+
+	if (r == 0 && (fsync(out) < 0 || renameat(dir, tmp, dir, name) < 0 || fsync(dir) < 0))
+		r = store_sys_error();
+	store_spool_close(out);
+	return r;
+}
+
 /* Bytes that would else be lost: a copy in lost+found, under a name of its own. */
 int store_spool_rescue(struct store *s, int64_t spool, const char *name)
 {
-	_cleanup_free_ char *dir = mem_printf("%s/lost+found", s->state_dir);
-	_cleanup_free_ char *path = mem_printf("%s/%lld-%s", dir, (long long)spool, name);
-	int in, out;
-	int r = ERR_IO;
+	_cleanup_free_ char *path = mem_printf("%s/lost+found", s->state_dir);
+	_cleanup_free_ char *kept = strlen(name) > STORE_NAME_MAX - 24
+	                                    ? mem_printf("%lld.eml", (long long)spool)
+	                                    : mem_printf("%lld-%s", (long long)spool, name);
+	int in, dir, r;
 
-	if (strlen(name) > STORE_NAME_MAX - 24) {
-		free(path);
-		path = mem_printf("%s/%lld.eml", dir, (long long)spool);
-	}
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return store_sys_error();
 	in = store_spool_open(s, spool, 0);
 	if (in < 0)
 		return errno == ENOENT ? 0 : store_sys_error();
-	out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (out >= 0)
-		r = copy_fd(in, out);
-	if (r == 0 && fsync(out) < 0)
-		r = store_sys_error();
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = dir < 0 ? store_sys_error() : keep_copy(in, dir, kept);
+	store_spool_close(dir);
 	store_spool_close(in);
-	store_spool_close(out);
 	return r;
 }
 

@@ -237,6 +237,8 @@ static int wait_outcome(struct sync *s, uint64_t n, struct err_reason *why)
 		return err_set(why, s->wait_err, "%s", s->status.reason);
 	if (s->wait_done < n)
 		return 1;
+	if (s->stopped)
+		return err_set(why, ERR_REFUSED, "sending was stopped: imapfs queue PATH go");
 	if (s->parked > 0)
 		return err_set(why, ERR_REFUSED, "%lld action%s refused by the server",
 		               (long long)s->parked, s->parked == 1 ? "" : "s");

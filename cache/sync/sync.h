@@ -21,6 +21,14 @@ struct sync;
 
 enum sync_tls { SYNC_TLS_IMPLICIT, SYNC_TLS_STARTTLS, SYNC_TLS_NONE };
 
+/* What becomes of an action that has failed, where the configuration decides beforehand. */
+enum sync_policy {
+	SYNC_POLICY_ASK,        /* it waits for the user */
+	SYNC_POLICY_RECREATE,   /* the missing mailbox is made again, once */
+	SYNC_POLICY_LOST_FOUND, /* it is taken back; bytes written here go to lost+found */
+	SYNC_POLICY_ABORT,      /* it waits, and nothing more is sent until the user says go */
+};
+
 struct sync_config {
 	const char *state_dir, *cache_dir;
 	const char *host, *user;
@@ -37,9 +45,12 @@ struct sync_config {
 	int connections; /* 0: 2 */
 	bool offline;    /* start paused */
 	enum store_profile profile;
-	uint64_t max_size;         /* bodies fetched unasked; 0: no limit */
-	int max_age_days;          /* 0: no limit */
-	store_change_fn on_change; /* runs in sync's threads; must only take note */
+	uint64_t max_size;                   /* bodies fetched unasked; 0: no limit */
+	int max_age_days;                    /* 0: no limit */
+	enum sync_policy on_missing_mailbox; /* the mailbox that an action needs does not exist */
+	enum sync_policy on_conflict;        /* its message is gone, or the UIDs have changed */
+	enum sync_policy on_refused;         /* anything else that is final; not RECREATE */
+	store_change_fn on_change;           /* runs in sync's threads; must only take note */
 	void *on_change_ctx;
 };
 
@@ -78,7 +89,7 @@ void sync_read_ahead(struct sync *s, const int64_t *messages, size_t count);
  * Ends the hold and waits until the log is empty of what can be sent and a pull begun after
  * the call is complete.  0; ERR_TIMEOUT; ERR_OFFLINE with the reason: no
  * connection can be made (one that is lost on the way is made anew); ERR_REFUSED when an
- * action is parked.  Blocks: not for a FUSE handler.
+ * action is parked, or the user has stopped the log.  Blocks: not for a FUSE handler.
  */
 int sync_wait(struct sync *s, int64_t deadline_ms, struct err_reason *why);
 

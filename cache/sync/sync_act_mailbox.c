@@ -129,8 +129,12 @@ static int refused(struct change *c, int r)
 
 static int run_create(struct change *c)
 {
-	int r = wire_name(c->batch->link, &c->act->op, &c->wire);
+	int r = 0;
 
+	if (c->mailbox.wire_name) /* it was there before, under this name */
+		c->wire = mem_strdup(c->mailbox.wire_name);
+	else
+		r = wire_name(c->batch->link, &c->act->op, &c->wire);
 	if (r == ERR_NOTFOUND)
 		return sync_act_later(c->batch, c->act, 5000, r,
 		                      "the mailbox above is not on the server yet");

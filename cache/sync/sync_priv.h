@@ -62,6 +62,7 @@ struct sync {
 	uint64_t wait_asked, wait_done, wait_failed;
 	int wait_err;
 	int64_t parked; /* actions, after the last replay */
+	bool stopped;   /* by the user, and there is something to be sent */
 
 	struct sync_want *wants;
 	uint64_t last_ticket;

@@ -381,15 +381,22 @@ static int note_rest(struct pass *p, const struct sync_batch *b)
 	return r;
 }
 
+/* A mailbox that is there now may be what earlier actions wait for. */
+static int64_t go_on_from(const struct sync_batch *b)
+{
+	return is_mailbox_kind(b->acts[0].op.kind) && b->acts[0].settled ? 0
+	                                                                 : b->acts[0].op.seq - 1;
+}
+
 static int run_pass(struct pass *p)
 {
 	struct sync_batch b = { .link = p->link };
 	int64_t after = 0;
 	int r;
 
-	while ((r = gather(p, after, &b)) > 0) {
-		after = b.acts[0].op.seq - 1;
+	while ((r = store_op_stopped(p->link->store)) == 0 && (r = gather(p, after, &b)) > 0) {
 		r = kinds[b.acts[0].op.kind].run(&b);
+		after = go_on_from(&b);
 		if (note_rest(p, &b) < 0)
 			r = ERR_IO;
 		batch_release(&b);
@@ -397,21 +404,39 @@ static int run_pass(struct pass *p)
 			break;
 	}
 	batch_release(&b);
-	return r;
+	return r < 0 ? r : 0;
+}
+
+/* For those who wait in sync_wait(). */
+static void note_outcome(struct sync_link *l)
+{
+	struct store_op_counts counts;
+	bool stopped = store_op_stopped(l->store) == 1;
+
+	if (store_op_counts(l->store, &counts) < 0)
+		return;
+	pthread_mutex_lock(&l->sync->lock);
+	l->sync->parked = counts.parked;
+	l->sync->stopped = stopped && counts.queued + counts.sent > 0;
+	pthread_mutex_unlock(&l->sync->lock);
 }
 
 int sync_replay(struct sync_link *l, bool now, int64_t *left)
 {
 	struct pass p = { .link = l, .now_ms = now ? 0 : wall_ms() };
-	struct store_op_counts counts;
-	int r = run_pass(&p);
+	bool again;
+	int r;
 
+	do {
+		again = false;
+		p.left = 0;
+		p.kept_count = 0;
+		r = run_pass(&p);
+		if (r == 0)
+			r = sync_policy_run(l, &again);
+	} while (r == 0 && again);
 	free(p.kept);
 	*left = p.left;
-	if (store_op_counts(l->store, &counts) == 0) {
-		pthread_mutex_lock(&l->sync->lock);
-		l->sync->parked = counts.parked;
-		pthread_mutex_unlock(&l->sync->lock);
-	}
+	note_outcome(l);
 	return r;
 }

@@ -97,6 +97,12 @@ int sync_expunge(struct sync_batch *b, struct sync_box *box, int step);
 void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids,
                      char sign, const char *flags, struct sync_reply *reply);
 
+/* ---- sync_policy.c ---- */
+
+/* Decides about what is parked since the last call; *changed is set when that made a difference.
+ * ERR_IO. */
+int sync_policy_run(struct sync_link *l, bool *changed);
+
 /* ---- The kinds ---- */
 int sync_run_flags(struct sync_batch *b);
 int sync_run_delete(struct sync_batch *b);

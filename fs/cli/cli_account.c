@@ -111,6 +111,9 @@ void cli_account_sync_config(const struct cli_options *o, struct cli_password *p
 		.profile = (enum store_profile)o->profile,
 		.max_size = o->max_size,
 		.max_age_days = o->max_age_days,
+		.on_missing_mailbox = (enum sync_policy)o->on_missing_mailbox,
+		.on_conflict = (enum sync_policy)o->on_conflict,
+		.on_refused = (enum sync_policy)o->on_refused,
 	};
 }
 

@@ -69,6 +69,21 @@ static const struct choice profile_choices[] = {
 	{ "none", STORE_PROFILE_NONE },         { NULL, 0 },
 };
 
+static const struct choice missing_choices[] = {
+	{ "ask", SYNC_POLICY_ASK },
+	{ "recreate", SYNC_POLICY_RECREATE },
+	{ "lost+found", SYNC_POLICY_LOST_FOUND },
+	{ "abort", SYNC_POLICY_ABORT },
+	{ NULL, 0 },
+};
+
+static const struct choice failed_choices[] = {
+	{ "ask", SYNC_POLICY_ASK },
+	{ "lost+found", SYNC_POLICY_LOST_FOUND },
+	{ "abort", SYNC_POLICY_ABORT },
+	{ NULL, 0 },
+};
+
 #define AT(field) .offset = offsetof(struct cli_options, field)
 #define SECONDS(n) ((int64_t)(n)*1000)
 
@@ -89,6 +104,9 @@ static const struct option options[] = {
 	{ "sync", KIND_CHOICE, AT(profile), .choices = profile_choices, .bare_ignored = true },
 	{ "max-size", KIND_SIZE, AT(max_size) },
 	{ "max-age", KIND_NUMBER, AT(max_age_days), .min = 0, .max = 100000 },
+	{ "on-missing-mailbox", KIND_CHOICE, AT(on_missing_mailbox), .choices = missing_choices },
+	{ "on-conflict", KIND_CHOICE, AT(on_conflict), .choices = failed_choices },
+	{ "on-refused", KIND_CHOICE, AT(on_refused), .choices = failed_choices },
 	{ "connections", KIND_NUMBER, AT(connections), .min = 1, .max = 8 },
 	{ "hold", KIND_DURATION, AT(hold_ms), .min = 0, .max = SECONDS(3600) },
 	{ "poll", KIND_DURATION, AT(poll_ms), .min = SECONDS(1), .max = SECONDS(86400) },

@@ -27,6 +27,7 @@ struct cli_options {
 	int profile;     /* enum store_profile */
 	uint64_t max_size;
 	int max_age_days;
+	int on_missing_mailbox, on_conflict, on_refused; /* enum sync_policy */
 	int connections;
 	int hold_ms, poll_ms, timeout_ms;
 	bool offline;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "clock.h"
 #include "mem.h"
 #include "store_mailbox.h"
 
@@ -70,6 +71,30 @@ static char *path_of(struct store *s, const struct store_op *op)
 	return mem_strdup(op->name != NULL ? op->name : "?");
 }
 
+/* What a blocked action waits for says more than that it does. */
+static char *error_of(const struct store_op *op)
+{
+	if (op->state != STORE_OP_PARKED || op->err != ERR_BLOCKED)
+		return mem_strdup(op->error);
+	return mem_printf("waits for %lld%s%s", (long long)op->depends_on,
+	                  op->error != NULL ? ": " : "", op->error != NULL ? op->error : "");
+}
+
+static struct cli_action action_of(struct store *s, const struct store_op *op)
+{
+	return (struct cli_action){
+		.seq = op->seq,
+		.kind = op->kind,
+		.state = op->state,
+		.path = path_of(s, op),
+		.created_ms = op->created_ms,
+		.not_before_ms = op->not_before_ms,
+		.tries = op->tries,
+		.err = op->err,
+		.error = error_of(op),
+	};
+}
+
 int cli_action_list(struct store *s, struct cli_action **list, size_t *count)
 {
 	struct store_op *ops = NULL;
@@ -81,17 +106,7 @@ int cli_action_list(struct store *s, struct cli_action **list, size_t *count)
 		return r;
 	out = mem_realloc(NULL, n, sizeof(*out));
 	for (size_t i = 0; i < n; i++)
-		out[i] = (struct cli_action){
-			.seq = ops[i].seq,
-			.kind = ops[i].kind,
-			.state = ops[i].state,
-			.path = path_of(s, &ops[i]),
-			.created_ms = ops[i].created_ms,
-			.not_before_ms = ops[i].not_before_ms,
-			.tries = ops[i].tries,
-			.err = ops[i].err,
-			.error = mem_strdup(ops[i].error),
-		};
+		out[i] = action_of(s, &ops[i]);
 	store_op_list_free(ops, n);
 	*list = out;
 	*count = n;
@@ -160,6 +175,62 @@ int cli_queue_text(const struct cli_action *list, size_t count, int64_t now_ms, 
 	return 0;
 }
 
+/* ---- The user's choices ---- */
+
+static bool is_one_of(const int64_t *seqs, size_t count, int64_t seq)
+{
+	for (size_t i = 0; i < count; i++)
+		if (seqs[i] == seq)
+			return true;
+	return false;
+}
+
+/* The action's line and those of all that wait for it; ERR_NOTFOUND. */
+static int put_with_dependents(struct store *s, int64_t seq, struct buf *out)
+{
+	int64_t now_ms = clock_wall_ns() / 1000000;
+	struct cli_action *list = NULL;
+	int64_t *seqs = NULL;
+	size_t n = 0, count = 0;
+	bool found = false;
+	int r = store_op_dependents(s, seq, &seqs, &n);
+
+	if (r == 0)
+		r = cli_action_list(s, &list, &count);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		found = found || list[i].seq == seq;
+		if (list[i].seq == seq || is_one_of(seqs, n, list[i].seq))
+			r = put_action(&list[i], now_ms, out);
+	}
+	cli_action_list_free(list, count);
+	free(seqs);
+	return r == 0 && !found ? ERR_NOTFOUND : r;
+}
+
+static int retry(struct store *s, int64_t seq, const char *arg, struct err_reason *why)
+{
+	(void)arg;
+	(void)why;
+	return store_op_retry(s, seq);
+}
+
+static int drop(struct store *s, int64_t seq, const char *arg, struct err_reason *why)
+{
+	(void)arg;
+	(void)why;
+	return store_op_drop(s, seq);
+}
+
+static int recreate(struct store *s, int64_t seq, const char *arg, struct err_reason *why)
+{
+	int r = store_op_recreate(s, seq);
+
+	(void)arg;
+	return r == ERR_INVAL
+	               ? err_set(why, r, "action %lld does not miss a mailbox", (long long)seq)
+	               : r;
+}
+
 static int retarget(struct store *s, int64_t seq, const char *mailbox, struct err_reason *why)
 {
 	struct store_node node;
@@ -170,23 +241,69 @@ static int retarget(struct store *s, int64_t seq, const char *mailbox, struct er
 	return store_op_retarget(s, seq, node.id);
 }
 
-int cli_queue_change(struct store *s, const char *request, struct err_reason *why)
+static int show(struct store *s, int64_t seq, const char *arg, struct err_reason *why)
 {
+	(void)s;
+	(void)seq;
+	(void)arg;
+	(void)why;
+	return 0;
+}
+
+static const struct choice {
+	const char *verb;
+	bool argument;
+	int (*run)(struct store *s, int64_t seq, const char *arg, struct err_reason *why);
+} choices[] = {
+	{ "retry", false, retry },       { "drop", false, drop }, { "skip", false, drop },
+	{ "recreate", false, recreate }, { "show", false, show }, { "retarget", true, retarget },
+};
+
+static const struct choice *find_choice(const char *verb, const char *rest)
+{
+	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++)
+		if (strcmp(choices[i].verb, verb) == 0)
+			return choices[i].argument == (rest[0] == ' ' && rest[1] != '\0') &&
+			                       (choices[i].argument || rest[0] == '\0')
+			               ? &choices[i]
+			               : NULL;
+	return NULL;
+}
+
+/* What the choice is about is put down before it is gone. */
+static int choose(struct store *s, const struct choice *c, int64_t seq, const char *arg,
+                  struct buf *out, struct err_reason *why)
+{
+	int r = put_with_dependents(s, seq, out);
+
+	if (r == ERR_LIMIT)
+		r = 0;
+	if (r == 0)
+		r = c->run(s, seq, arg, why);
+	if (r == 0)
+		return 0;
+	buf_clear(out);
+	if (why != NULL && why->text[0] != '\0')
+		return r;
+	return err_set(why, r, "action %lld: %s", (long long)seq,
+	               r == ERR_CONFLICT ? "its message is gone and not here to be uploaded"
+	                                 : err_text(r));
+}
+
+int cli_queue_change(struct store *s, const char *request, struct buf *out, struct err_reason *why)
+{
+	const struct choice *c = NULL;
 	char verb[16];
 	long long seq;
-	int end = 0, r;
+	int end = 0;
 
-	if (sscanf(request, "%15s %lld%n", verb, &seq, &end) != 2 || seq <= 0)
+	if (strcmp(request, "abort") == 0)
+		return store_op_stop(s, true);
+	if (strcmp(request, "go") == 0)
+		return store_op_stop(s, false);
+	if (sscanf(request, "%15s %lld%n", verb, &seq, &end) == 2 && seq > 0)
+		c = find_choice(verb, request + end);
+	if (c == NULL)
 		return err_set(why, ERR_INVAL, "not a change of the queue: %.80s", request);
-	if (strcmp(verb, "retry") == 0 && request[end] == '\0')
-		r = store_op_retry(s, seq);
-	else if (strcmp(verb, "drop") == 0 && request[end] == '\0')
-		r = store_op_drop(s, seq);
-	else if (strcmp(verb, "retarget") == 0 && request[end] == ' ' && request[end + 1] != '\0')
-		r = retarget(s, seq, request + end + 1, why);
-	else
-		return err_set(why, ERR_INVAL, "not a change of the queue: %.80s", request);
-	if (r < 0 && (why == NULL || why->text[0] == '\0'))
-		return err_set(why, r, "action %lld: %s", seq, err_text(r));
-	return r;
+	return choose(s, c, seq, c->argument ? request + end + 1 : NULL, out, why);
 }

@@ -33,8 +33,10 @@ const char *cli_state_word(enum store_op_state state);
  * ERR_LIMIT when the buffer's ceiling cut it short. */
 int cli_queue_text(const struct cli_action *list, size_t count, int64_t now_ms, struct buf *out);
 
-/* `retry N`, `drop N`, `retarget N MAILBOX`.  ERR_INVAL: not such a request. */
-int cli_queue_change(struct store *s, const char *request, struct err_reason *why);
+/* `retry N`, `drop N` or `skip N`, `recreate N`, `retarget N MAILBOX`, `show N`: puts the lines of
+ * that action and of all that wait for it into `out`, as they were before.  `abort` stops all
+ * sending, `go` ends that.  ERR_INVAL: not such a request. */
+int cli_queue_change(struct store *s, const char *request, struct buf *out, struct err_reason *why);
 
 /* "3s", "5m", "2h", "12d": about how long; for negative spans "0s". */
 void cli_age_text(int64_t ms, char *out, size_t cap);

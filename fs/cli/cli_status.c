@@ -176,8 +176,22 @@ static void put_failed(const struct cli_status *st, struct buf *out)
 	(void)buf_printf(out,
 	                 "what to do:  imapfs queue %s retry N      once the cause is gone\n"
 	                 "             imapfs queue %s drop N       takes the change back\n"
-	                 "             imapfs queue %s retarget N MAILBOX\n",
-	                 st->mountpoint, st->mountpoint, st->mountpoint);
+	                 "             imapfs queue %s recreate N   makes its mailbox again\n"
+	                 "             imapfs queue %s retarget N MAILBOX\n"
+	                 "             imapfs queue %s abort        sends nothing more for now\n",
+	                 st->mountpoint, st->mountpoint, st->mountpoint, st->mountpoint,
+	                 st->mountpoint);
+}
+
+static void put_kept(const struct cli_status *st, struct buf *out)
+{
+	if (st->stopped)
+		(void)buf_printf(out,
+		                 "stopped:     nothing is sent; to go on: imapfs queue %s go\n",
+		                 st->mountpoint);
+	if (st->lost > 0)
+		(void)buf_printf(out, "not sent:    %zu file%s in %s/.imapfs/lost+found\n",
+		                 st->lost, st->lost == 1 ? "" : "s", st->mountpoint);
 }
 
 void cli_status_text(const struct cli_status *st, struct buf *out)
@@ -186,6 +200,7 @@ void cli_status_text(const struct cli_status *st, struct buf *out)
 	put_state(st, out);
 	put_pending(st, out);
 	put_failed(st, out);
+	put_kept(st, out);
 	(void)buf_printf(out, "traffic:     %llu bytes sent, %llu received, %llu turnarounds\n",
 	                 (unsigned long long)st->sync.sent_bytes,
 	                 (unsigned long long)st->sync.received_bytes,
@@ -255,6 +270,8 @@ static void json_pending(const struct cli_status *st, struct buf *out)
 		(void)buf_printf(out, ", \"%s\": %zu", cli_kind_word((enum store_op_kind)kind),
 		                 by_kind[kind]);
 	(void)buf_printf(out, "},\n  \"open_files\": %lld,\n", (long long)st->open_files);
+	(void)buf_printf(out, "  \"stopped\": %s,\n  \"lost_found\": %zu,\n",
+	                 st->stopped ? "true" : "false", st->lost);
 }
 
 static void json_failed(const struct cli_status *st, struct buf *out)

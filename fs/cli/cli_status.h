@@ -16,6 +16,8 @@ struct cli_status {
 	struct cli_action *actions;
 	size_t action_count;
 	int64_t open_files; /* written and not yet actions */
+	bool stopped;       /* by `imapfs queue PATH abort` or a policy */
+	size_t lost;        /* files in lost+found */
 };
 
 void cli_status_release(struct cli_status *st);

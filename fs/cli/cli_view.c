@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "mem.h"
+#include "store_lost.h"
 
 #define TEXT_MAX (64u << 20)
 #define VIEW_FILES 4
@@ -28,6 +29,7 @@ static int take_status(const struct cli_view *v, struct cli_status *out, struct 
 		.pid = getpid(),
 		.now_ms = clock_wall_ns() / 1000000,
 	};
+	struct store_lost *lost = NULL;
 	struct store *s = NULL;
 	int r;
 
@@ -36,6 +38,10 @@ static int take_status(const struct cli_view *v, struct cli_status *out, struct 
 	if (r < 0)
 		return r;
 	r = cli_action_list(s, &st.actions, &st.action_count);
+	if (r == 0)
+		r = store_lost_list(s, &lost, &st.lost);
+	st.stopped = store_op_stopped(s) == 1;
+	free(lost);
 	store_close(&s);
 	if (r < 0)
 		return err_set(why, r, "%s", err_text(r));
@@ -173,7 +179,7 @@ static int request_queue(struct cli_view *v, const char *args, struct buf *answe
 	if (r < 0)
 		return answer_error(answer, r, &why);
 	store_set_listener(s, mount_on_change, v->mount);
-	r = cli_queue_change(s, args, &why);
+	r = cli_queue_change(s, args, answer, &why);
 	store_close(&s);
 	if (r < 0) {
 		(void)answer_error(answer, r, &why);

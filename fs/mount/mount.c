@@ -140,6 +140,8 @@ static int start_parts(struct mount *m, struct err_reason *why)
 	if (r == 0)
 		r = mount_virtuals_start(m);
 	if (r == 0)
+		r = mount_losts_start(m);
+	if (r == 0)
 		r = mount_notify_start(m);
 	if (r == 0)
 		r = mount_ahead_start(m);
@@ -328,6 +330,7 @@ void mount_close(struct mount **mount)
 	mount_settle_free(&m->settle);
 	mount_ahead_free(&m->ahead);
 	mount_notify_free(&m->notify);
+	mount_losts_free(&m->losts);
 	mount_virtuals_free(&m->virtuals);
 	mount_dirs_free(&m->dirs);
 	mount_files_free(&m->files);

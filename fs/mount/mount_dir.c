@@ -204,7 +204,7 @@ static void list_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, boo
 	int r = 0;
 
 	if (mount_is_virtual(ino)) {
-		mount_virtual_readdir(m, req, size, off, plus);
+		mount_virtual_readdir(m, req, ino, size, off, plus);
 		return;
 	}
 	l.buf = buf = malloc(size);

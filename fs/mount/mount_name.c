@@ -152,8 +152,13 @@ void mount_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = fuse_req_userdata(req);
 	struct store_node n;
-	int r = find(m, parent, name, &n);
+	int r;
 
+	if ((int64_t)parent == MOUNT_INO_LOST) {
+		mount_lost_unlink(m, req, name);
+		return;
+	}
+	r = find(m, parent, name, &n);
 	mount_own_set(m, 0, (int64_t)parent, name);
 	if (r == 0 && n.kind == STORE_KIND_MESSAGE && mount_edit_unlink(m, &n)) {
 		r = 0;

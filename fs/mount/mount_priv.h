@@ -30,6 +30,8 @@
 /* Inode numbers: a node's id; the files of .imapfs have numbers that no node will reach. */
 #define MOUNT_INO_VIRTUAL ((int64_t)1 << 56)
 #define MOUNT_VIRTUAL_DIR ".imapfs"
+#define MOUNT_INO_LOST (MOUNT_INO_VIRTUAL + ((int64_t)1 << 48))
+#define MOUNT_LOST_DIR "lost+found"
 #define MOUNT_FOREVER 86400000.0 /* seconds an entry or attribute holds: until told otherwise */
 
 struct mount_notify;
@@ -39,6 +41,7 @@ struct mount_settle;
 struct mount_ahead;
 struct mount_dirs;
 struct mount_virtuals;
+struct mount_losts;
 
 struct mount {
 	struct mount_config cfg; /* its strings are ours */
@@ -60,6 +63,7 @@ struct mount {
 	struct mount_ahead *ahead;
 	struct mount_dirs *dirs;
 	struct mount_virtuals *virtuals;
+	struct mount_losts *losts;
 	/* Names the request under way changes by the kernel's own hand. */
 	struct mount_own {
 		int64_t parent;
@@ -159,8 +163,26 @@ static inline bool mount_is_virtual(fuse_ino_t ino)
 void mount_virtual_lookup(struct mount *m, fuse_req_t req, fuse_ino_t parent, const char *name);
 void mount_virtual_getattr(struct mount *m, fuse_req_t req, fuse_ino_t ino);
 void mount_virtual_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off);
-void mount_virtual_readdir(struct mount *m, fuse_req_t req, size_t size, off_t off, bool plus);
+void mount_virtual_readdir(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                           bool plus);
 void mount_virtual_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
+/* Owner and times, as all below .imapfs has them; `ns` -1: of the start. */
+void mount_virtual_owner(struct mount *m, struct stat *st, int64_t ns);
+
+/* ---- mount_lost.c: .imapfs/lost+found ---- */
+int mount_losts_start(struct mount *m);
+void mount_losts_free(struct mount_losts **l);
+static inline bool mount_is_lost(fuse_ino_t ino)
+{
+	return (int64_t)ino >= MOUNT_INO_LOST;
+}
+void mount_lost_entry(struct mount *m, struct fuse_entry_param *e); /* of the directory */
+void mount_lost_lookup(struct mount *m, fuse_req_t req, const char *name);
+void mount_lost_getattr(struct mount *m, fuse_req_t req, fuse_ino_t ino);
+void mount_lost_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off);
+void mount_lost_readdir(struct mount *m, fuse_req_t req, size_t size, off_t off, bool plus);
+void mount_lost_unlink(struct mount *m, fuse_req_t req, const char *name);
+void mount_lost_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
 
 /*
  * ---- The threads ----

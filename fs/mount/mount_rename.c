@@ -139,6 +139,10 @@ void mount_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_i
 		fuse_reply_err(req, ENAMETOOLONG);
 		return;
 	}
+	if ((int64_t)parent == MOUNT_INO_LOST) { /* mv(1) then copies and removes */
+		fuse_reply_err(req, mount_is_virtual(newparent) ? EPERM : EXDEV);
+		return;
+	}
 	r.replace = !(flags & RENAME_NOREPLACE);
 	err = rename_find(&r, parent, name, newparent, newname);
 	code = err < 0 ? mount_errno(err) : check_kinds(&r);

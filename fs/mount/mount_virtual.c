@@ -59,29 +59,28 @@ static void set_time(struct stat *st, int64_t ns)
 	st->st_atim = st->st_ctim = st->st_mtim;
 }
 
-static void stat_owner(struct mount *m, struct stat *st)
+void mount_virtual_owner(struct mount *m, struct stat *st, int64_t ns)
 {
 	st->st_uid = m->cfg.uid < 0 ? getuid() : (uid_t)m->cfg.uid;
 	st->st_gid = m->cfg.gid < 0 ? getgid() : (gid_t)m->cfg.gid;
 	st->st_blksize = 4096;
+	set_time(st, ns < 0 ? m->virtuals->start_ns : ns);
 }
 
 static void stat_dir(struct mount *m, struct stat *st)
 {
 	*st = (struct stat){ .st_ino = MOUNT_INO_VIRTUAL,
 		             .st_mode = S_IFDIR | 0500,
-		             .st_nlink = 2 };
-	stat_owner(m, st);
-	set_time(st, m->virtuals->start_ns);
+		             .st_nlink = 3 };
+	mount_virtual_owner(m, st, -1);
 }
 
 static void stat_file(struct mount *m, const struct snapshot *s, struct stat *st)
 {
 	*st = (struct stat){ .st_ino = (ino_t)s->ino, .st_mode = S_IFREG | 0400, .st_nlink = 1 };
-	stat_owner(m, st);
+	mount_virtual_owner(m, st, s->made_ns);
 	st->st_size = (off_t)s->len;
 	st->st_blocks = (off_t)((s->len + 511) / 512);
-	set_time(st, s->made_ns);
 }
 
 static struct snapshot *find_ino(struct mount *m, fuse_ino_t ino)
@@ -152,6 +151,11 @@ void mount_virtual_lookup(struct mount *m, fuse_req_t req, fuse_ino_t parent, co
 		e.ino = MOUNT_INO_VIRTUAL;
 		stat_dir(m, &e.attr);
 		fuse_reply_entry(req, &e);
+	} else if ((int64_t)parent == MOUNT_INO_LOST) {
+		mount_lost_lookup(m, req, name);
+	} else if ((int64_t)parent == MOUNT_INO_VIRTUAL && strcmp(name, MOUNT_LOST_DIR) == 0) {
+		mount_lost_entry(m, &e);
+		fuse_reply_entry(req, &e);
 	} else if ((int64_t)parent == MOUNT_INO_VIRTUAL) {
 		lookup_file(m, req, name);
 	} else {
@@ -164,6 +168,10 @@ void mount_virtual_getattr(struct mount *m, fuse_req_t req, fuse_ino_t ino)
 	struct snapshot *s = find_ino(m, ino);
 	struct stat st;
 
+	if (mount_is_lost(ino)) {
+		mount_lost_getattr(m, req, ino);
+		return;
+	}
 	if (ino == MOUNT_INO_VIRTUAL) {
 		stat_dir(m, &st);
 	} else if (s) {
@@ -179,25 +187,41 @@ void mount_virtual_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t 
 {
 	struct snapshot *s = find_ino(m, ino);
 
-	if (s)
+	if (mount_is_lost(ino))
+		mount_lost_read(m, req, ino, size, off);
+	else if (s)
 		mount_reply_range(req, s->text, s->len, size, off);
 	else
 		fuse_reply_err(req, ESTALE);
 }
 
-void mount_virtual_readdir(struct mount *m, fuse_req_t req, size_t size, off_t off, bool plus)
+/* ".", "..", the files, lost+found. */
+static const char *name_at(struct mount *m, size_t i)
 {
-	_cleanup_free_ char *buf = mem_alloc(size);
-	size_t used = 0, n;
+	if (i < 2)
+		return i == 0 ? "." : "..";
+	return i - 2 < m->cfg.virtual_count ? m->cfg.virtuals[i - 2].name : MOUNT_LOST_DIR;
+}
 
-	for (size_t i = (size_t)off; i < m->cfg.virtual_count + 2; i++) {
-		struct fuse_entry_param e = { .attr = { .st_mode = i < 2 ? S_IFDIR : S_IFREG,
+void mount_virtual_readdir(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                           bool plus)
+{
+	_cleanup_free_ char *buf = NULL;
+	size_t used = 0, n, last = m->cfg.virtual_count + 2;
+
+	if (mount_is_lost(ino)) {
+		mount_lost_readdir(m, req, size, off, plus);
+		return;
+	}
+	buf = mem_alloc(size);
+	for (size_t i = (size_t)off; i <= last; i++) {
+		bool dir = i < 2 || i == last;
+		struct fuse_entry_param e = { .attr = { .st_mode = dir ? S_IFDIR : S_IFREG,
 			                                .st_ino = MOUNT_INO_VIRTUAL } };
-		const char *name = i == 0 ? "." : i == 1 ? ".." : m->cfg.virtuals[i - 2].name;
 
-		n = plus ? fuse_add_direntry_plus(req, buf + used, size - used, name, &e,
+		n = plus ? fuse_add_direntry_plus(req, buf + used, size - used, name_at(m, i), &e,
 		                                  (off_t)i + 1)
-		         : fuse_add_direntry(req, buf + used, size - used, name, &e.attr,
+		         : fuse_add_direntry(req, buf + used, size - used, name_at(m, i), &e.attr,
 		                             (off_t)i + 1);
 		if (n > size - used)
 			break;
@@ -210,6 +234,10 @@ void mount_virtual_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup)
 {
 	struct snapshot **p = &m->virtuals->snapshots, *s;
 
+	if (mount_is_lost(ino)) {
+		mount_lost_forget(m, ino, nlookup);
+		return;
+	}
 	while (*p && (*p)->ino != (int64_t)ino)
 		p = &(*p)->next;
 	s = *p;

@@ -106,6 +106,7 @@ static void test_choices(void **state)
 	struct cli_action *list = NULL;
 	size_t count = 0;
 	int64_t mailbox;
+	struct buf out = BUF_INIT(4096);
 	char request[64];
 
 	assert_int_equal(store_mailbox_create(s, STORE_ROOT, "Work", &mailbox), 0);
@@ -115,17 +116,61 @@ static void test_choices(void **state)
 	assert_string_equal(list[0].path, "Work");
 	assert_int_equal(store_op_park(s, list[0].seq, ERR_PERM, "not allowed"), 0);
 	(void)snprintf(request, sizeof(request), "retry %lld", (long long)list[0].seq);
-	assert_int_equal(cli_queue_change(s, request, &why), 0);
+	assert_int_equal(cli_queue_change(s, request, &out, &why), 0);
 	cli_action_list_free(list, count);
 
 	assert_int_equal(cli_action_list(s, &list, &count), 0);
 	assert_int_equal(list[0].state, STORE_OP_QUEUED);
 	(void)snprintf(request, sizeof(request), "drop %lld", (long long)list[0].seq);
 	cli_action_list_free(list, count);
-	assert_int_equal(cli_queue_change(s, request, &why), 0);
+	assert_int_equal(cli_queue_change(s, request, &out, &why), 0);
 	assert_int_equal(cli_action_list(s, &list, &count), 0);
 	assert_int_equal(count, 0);
 	cli_action_list_free(list, count);
+	buf_release(&out);
+	store_close(&s);
+}
+
+/* R142, R152: a choice shows what it is about and all that waits for it; abort and go. */
+static void test_dependents(void **state)
+{
+	struct store *s = open_store(state);
+	struct buf out = BUF_INIT(4096);
+	struct err_reason why = { "" };
+	int64_t mailbox, below;
+	struct cli_action *list = NULL;
+	size_t count = 0;
+	char request[64];
+	long long seq;
+
+	assert_int_equal(store_mailbox_create(s, STORE_ROOT, "Work", &mailbox), 0);
+	assert_int_equal(store_mailbox_create(s, mailbox, "Old", &below), 0);
+	assert_int_equal(store_mailbox_create(s, STORE_ROOT, "Else", &below), 0);
+	assert_int_equal(cli_action_list(s, &list, &count), 0);
+	seq = list[0].seq;
+	cli_action_list_free(list, count);
+	assert_int_equal(store_op_park(s, seq, ERR_PERM, "not allowed"), 0);
+	assert_int_equal(cli_action_list(s, &list, &count), 0);
+	assert_string_equal(list[1].error, "waits for 1: not allowed");
+	cli_action_list_free(list, count);
+	(void)snprintf(request, sizeof(request), "show %lld", seq);
+	assert_int_equal(cli_queue_change(s, request, &out, &why), 0);
+	assert_int_equal(count_lines(out.data), 2);
+	assert_non_null(strstr(out.data, "Work/Old"));
+	assert_null(strstr(out.data, "Else"));
+	buf_clear(&out);
+	(void)snprintf(request, sizeof(request), "retry %lld", seq + 1); /* it only waits */
+	assert_int_equal(cli_queue_change(s, request, &out, &why), ERR_BLOCKED);
+	(void)snprintf(request, sizeof(request), "recreate %lld", seq);
+	why.text[0] = '\0';
+	assert_int_equal(cli_queue_change(s, request, &out, &why), ERR_INVAL);
+	assert_non_null(strstr(why.text, "mailbox"));
+	assert_int_equal(out.len, 0);
+	assert_int_equal(cli_queue_change(s, "abort", &out, &why), 0);
+	assert_int_equal(store_op_stopped(s), 1);
+	assert_int_equal(cli_queue_change(s, "go", &out, &why), 0);
+	assert_int_equal(store_op_stopped(s), 0);
+	buf_release(&out);
 	store_close(&s);
 }
 
@@ -146,24 +191,31 @@ static void test_refused_requests(void **state)
 		"drop 99",
 		"retry 99999999999999999999",
 		"retarget 1 No/Such",
+		"recreate 99",
+		"show 99",
+		"show",
+		"abort 1",
+		"skip 1 x",
 	};
 	struct store *s = open_store(state);
+	struct buf out = BUF_INIT(4096);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct err_reason why = { "" };
 
-		if (cli_queue_change(s, rows[i], &why) >= 0 || why.text[0] == '\0')
+		if (cli_queue_change(s, rows[i], &out, &why) >= 0 || why.text[0] == '\0')
 			fail_msg("\"%s\" was accepted", rows[i]);
 	}
+	buf_release(&out);
 	store_close(&s);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),      cmocka_unit_test(test_ages),
-		cmocka_unit_test(test_words),      place_test(test_choices),
-		place_test(test_refused_requests),
+		cmocka_unit_test(test_lines), cmocka_unit_test(test_ages),
+		cmocka_unit_test(test_words), place_test(test_choices),
+		place_test(test_dependents),  place_test(test_refused_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
