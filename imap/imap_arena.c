@@ -19,16 +19,18 @@ struct imap_arena {
 	struct chunk *chunks;
 	char *free;
 	size_t left;
+	size_t allowed; /* bytes that chunks may still take */
 	alignas(ALIGNMENT) char first[FIRST_BYTES];
 };
 
-struct imap_arena *imap_arena_new(void)
+struct imap_arena *imap_arena_new(size_t max_bytes)
 {
 	struct imap_arena *a = malloc(sizeof(*a));
 
 	if (a == NULL)
 		return NULL;
 	a->chunks = NULL;
+	a->allowed = max_bytes;
 	a->free = a->first;
 	a->left = sizeof(a->first);
 	return a;
@@ -49,9 +51,10 @@ void imap_arena_free(struct imap_arena *a)
 
 static struct chunk *add_chunk(struct imap_arena *a, size_t size)
 {
-	struct chunk *c = malloc(sizeof(*c) + size);
+	struct chunk *c = size <= a->allowed ? malloc(sizeof(*c) + size) : NULL;
 
 	if (c != NULL) {
+		a->allowed -= size;
 		c->next = a->chunks;
 		a->chunks = c;
 	}

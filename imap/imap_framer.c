@@ -10,6 +10,9 @@
 /* A mark is "{" 19 digits "+" "}" CRLF at most. */
 #define MARK_BYTES 24
 
+/* A literal over a ceiling is let pass up to this. */
+#define SKIPPED_MAX (UINT64_C(1) << 36)
+
 enum framer_state {
 	FRAMER_FIRST,   /* in the first line */
 	FRAMER_LATER,   /* in the text behind a literal */
@@ -70,8 +73,11 @@ static bool find_mark(const char *start, const char *end, uint64_t *n)
 	return imap_lex_literal_mark(p, end, &data, n) == 1 && data == end;
 }
 
-static void enter_literal(struct imap_framer *f, uint64_t n)
+/* False: nobody could wait until so much had passed by. */
+static bool enter_literal(struct imap_framer *f, uint64_t n)
 {
+	if (n > SKIPPED_MAX)
+		return false;
 	if (imap_lex_literal_fits(&f->lim, n, &f->kept)) {
 		f->state = FRAMER_LITERAL;
 		f->literal_left = (size_t)n;
@@ -79,6 +85,7 @@ static void enter_literal(struct imap_framer *f, uint64_t n)
 		f->state = FRAMER_LATER;
 		f->skip = n;
 	}
+	return true;
 }
 
 /* Takes a whole line or what there is of it.  1: it was the response's last. */
@@ -99,7 +106,8 @@ static int scan_line(struct imap_framer *f, const char *data, size_t have)
 		return 1;
 	if (!find_mark(line, data + end, &n))
 		return 1;
-	enter_literal(f, n);
+	if (!enter_literal(f, n))
+		return ERR_LIMIT;
 	f->line_start = end;
 	return 0;
 }

@@ -5,7 +5,9 @@
 
 #include "mem.h"
 
-#define MAX_ENTRIES ((uint32_t)1 << 31)
+/* The server may claim any count.  The UID comes with what it says as a rule, so that it is no loss
+ * when numbers above this one stand for no UID. */
+#define MAX_ENTRIES ((uint32_t)1 << 20)
 
 struct imap_msgmap {
 	uint32_t *uids; /* uids[number - 1]; 0 = unknown.  Known ones ascend */

@@ -14,7 +14,8 @@ void imap_msgmap_free(struct imap_msgmap **m);
 void imap_msgmap_clear(struct imap_msgmap *m);
 
 /* EXISTS: grows with unknown UIDs; a smaller count than known is ignored and gives
- * false (a server may not shrink it so).  ERR_LIMIT over 2^31 entries is false too. */
+ * false (a server may not shrink it so).  More than 2^20 gives false
+ * too. */
 bool imap_msgmap_set_exists(struct imap_msgmap *m, uint32_t count);
 uint32_t imap_msgmap_count(const struct imap_msgmap *m);
 

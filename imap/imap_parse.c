@@ -11,6 +11,7 @@
 #include "wordset.h"
 
 #define FIRST_ITEMS 8
+#define WORDS_BYTES (64 << 10) /* flags of a message, capabilities of a server */
 
 void imap_parse_fail(struct imap_parse *p, int err)
 {
@@ -337,7 +338,7 @@ static void take_word(struct imap_parse *p, struct buf *loose)
 
 char *imap_parse_words(struct imap_parse *p, const char *without)
 {
-	struct buf loose = BUF_INIT(p->lim->line_bytes);
+	struct buf loose = BUF_INIT(WORDS_BYTES);
 
 	if (imap_parse_accept(p, "NIL"))
 		return imap_parse_copy(p, "", 0);
@@ -355,7 +356,7 @@ char *imap_parse_words(struct imap_parse *p, const char *without)
 /* "LITERAL +" with a space inside has been seen. */
 char *imap_parse_caps(struct imap_parse *p)
 {
-	struct buf loose = BUF_INIT(p->lim->line_bytes);
+	struct buf loose = BUF_INIT(WORDS_BYTES);
 
 	while (p->tok.type != IMAP_TOK_END) {
 		if (loose.len > 0 && p->tok.len == 1 && *p->tok.s == '+')

@@ -7,10 +7,13 @@
 #include "err.h"
 #include "imap_parse_priv.h"
 
+/* What is made of a response's text: short items take many times the room of their text. */
+#define PARSED_BYTES ((size_t)64 << 20)
+
 const struct imap_limits imap_limits_default = {
 	.line_bytes = 16 << 20,
-	.literal_bytes = 128 << 20,
-	.response_bytes = 160 << 20,
+	.literal_bytes = 8 << 20,
+	.response_bytes = 16 << 20,
 	.depth = 64,
 	.items = 4 << 20,
 };
@@ -185,7 +188,7 @@ int imap_resp_parse(const char *text, size_t len, const struct imap_limits *lim,
 
 	if (len == 0 || text[len - 1] != '\n')
 		return ERR_PROTO;
-	resp.arena = p.arena = imap_arena_new();
+	resp.arena = p.arena = imap_arena_new(lim->response_bytes + PARSED_BYTES);
 	if (p.arena == NULL)
 		return ERR_LIMIT;
 	imap_lex_init(&p.lex, text, len, lim, true);

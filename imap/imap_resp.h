@@ -279,7 +279,8 @@ struct imap_framer {
 void imap_framer_init(struct imap_framer *f, const struct imap_limits *lim);
 
 /* Returns 1 and the response's length in *len when `data` starts with a whole
- * one; 0: more bytes needed; ERR_LIMIT, ERR_PROTO: the stream is lost. */
+ * one; 0: more bytes needed; ERR_LIMIT (a line, or a
+ * literal of more than 64 GB), ERR_PROTO: the stream is lost. */
 int imap_framer_scan(struct imap_framer *f, const char *data, size_t have, size_t *len);
 
 /* Drops the bytes of an over-long literal from the middle of `data`; returns how many

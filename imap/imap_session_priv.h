@@ -76,9 +76,16 @@ struct imap_session {
 
 	int64_t limit_ms;  /* while opening: when even a talkative server has to be done; else 0 */
 	int64_t active_ms; /* when bytes last moved, or waiting began */
+	int64_t span_ms;   /* when the server's patience with us began to be measured, and ours */
+	uint64_t span_bytes; /* moved until then */
+	size_t said;         /* untagged responses since a command ended */
+	unsigned strays;     /* tagged replies to no command, and empty lines */
 	bool input_since_send;
 	struct imap_traffic traffic;
 };
+
+/* A command has ended, or the first one was queued: what the server says from now on is measured. */
+void imap_session_begin_span(struct imap_session *s);
 
 /* imap_session.c: the only place that changes the state; what every failure comes to. */
 void imap_session_set_state(struct imap_session *s, enum imap_state state);

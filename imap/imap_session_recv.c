@@ -8,6 +8,8 @@
 #include "wordset.h"
 
 #define READ_BYTES (256 << 10)
+#define STRAYS_MAX 1000
+#define SAID_MAX (8 << 20)          /* responses between two tagged replies */
 #define IDLE_MEMORY_BYTES (4 << 20) /* a buffer that has grown over it is given back */
 
 /* From here on what the server says untagged is about the mailbox that `e` selects. */
@@ -72,6 +74,13 @@ static void on_reply_state(struct imap_session *s, const struct imap_entry *e, e
 	}
 }
 
+/* A few are borne: some servers answer twice, or add an empty line. */
+static void note_stray(struct imap_session *s)
+{
+	if (++s->strays > STRAYS_MAX)
+		(void)imap_session_fail(s, ERR_PROTO, "replies to commands that were not sent");
+}
+
 static void on_tagged(struct imap_session *s, struct imap_resp *resp)
 {
 	struct imap_entry *e = imap_entry_find(s, resp->tag);
@@ -79,7 +88,8 @@ static void on_tagged(struct imap_session *s, struct imap_resp *resp)
 	log_debug("imap: < %s %s %s", resp->tag, resp->cond == IMAP_COND_OK ? "OK" : "NO/BAD",
 	          resp->text);
 	if (e == NULL || e->replied) {
-		log_warn("imap: reply to no command (tag %s) ignored", resp->tag);
+		log_debug("imap: reply to no command (tag %s) ignored", resp->tag);
+		note_stray(s);
 		return;
 	}
 	on_reply_state(s, e, resp->cond);
@@ -171,6 +181,10 @@ static void on_untagged(struct imap_session *s, const struct imap_resp *resp)
 
 static void dispatch(struct imap_session *s, struct imap_resp *resp)
 {
+	if (s->said++ > SAID_MAX) {
+		(void)imap_session_fail(s, ERR_LIMIT, "server says too much and answers nothing");
+		return;
+	}
 	if (resp->caps != NULL &&
 	    (resp->kind == IMAP_RESP_CAPABILITY || resp->code == IMAP_CODE_CAPABILITY))
 		imap_session_set_caps(s, resp->caps);

@@ -34,6 +34,30 @@ int imap_session_pump(struct imap_session *s, int64_t deadline_ms)
 	return r == ERR_CANCELED ? woken(s) : r;
 }
 
+/* A server that keeps talking is borne for so many times timeout_ms, unless a command ends or bytes
+ * move in earnest. */
+#define SPAN_TIMEOUTS 20
+#define SPAN_BYTES (20 << 10)
+
+void imap_session_begin_span(struct imap_session *s)
+{
+	s->span_ms = clock_mono_ms();
+	s->span_bytes = s->traffic.sent_bytes + s->traffic.received_bytes;
+	s->said = 0;
+}
+
+static bool is_stalled(struct imap_session *s)
+{
+	uint64_t moved = s->traffic.sent_bytes + s->traffic.received_bytes - s->span_bytes;
+	size_t said = s->said;
+
+	if (clock_left_ms(s->span_ms + SPAN_TIMEOUTS * (int64_t)s->timeout_ms) > 0)
+		return false;
+	imap_session_begin_span(s);
+	s->said = said;
+	return moved < SPAN_BYTES;
+}
+
 static int64_t silence_ends(const struct imap_session *s)
 {
 	int64_t until = s->active_ms + s->timeout_ms;
@@ -54,6 +78,9 @@ int imap_session_pump_until(struct imap_session *s, bool (*enough)(const void *c
 			return r;
 		if (have || enough(ctx))
 			return 0;
+		if (silence && is_stalled(s))
+			return imap_session_fail(s, ERR_TIMEOUT,
+			                         "server talks and does not answer");
 		if (clock_left_ms(silence ? silence_ends(s) : until) > 0)
 			continue;
 		if (!silence)

@@ -39,8 +39,10 @@ struct imap_entry *imap_entry_queue(struct imap_session *s, struct imap_cmd **cm
 	s->tail = e;
 	if (s->sending == NULL)
 		s->sending = e;
-	if (s->count++ == 0)
+	if (s->count++ == 0) {
 		s->active_ms = clock_mono_ms();
+		imap_session_begin_span(s);
+	}
 	return e;
 }
 
@@ -122,6 +124,7 @@ void imap_entry_finish(struct imap_session *s, struct imap_entry *e, int err,
 
 	res.unsent = resp == NULL && (!e->started || e->start >= s->traffic.sent_bytes);
 	unlink_entry(s, e);
+	imap_session_begin_span(s);
 	s->in_callback = true;
 	if (e->done != NULL)
 		e->done(e->ctx, &res);
