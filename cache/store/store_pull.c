@@ -96,6 +96,14 @@ static int update_known(struct store *s, int64_t id, const struct store_descript
 	return r < 0 ? r : update_flags(s, id, d->flags, d->modseq);
 }
 
+/* What nanoseconds in 64 bits cannot hold becomes the nearest that they can (1677, 2262). */
+static int64_t date_ns(int64_t seconds)
+{
+	const int64_t most = INT64_MAX / 1000000000;
+
+	return (seconds > most ? most : seconds < -most ? -most : seconds) * 1000000000;
+}
+
 static int insert_new(struct store *s, int64_t mailbox, const struct store_descriptor *d, bool ro)
 {
 	_cleanup_free_ char *flags = wordset_canon(d->flags);
@@ -105,7 +113,7 @@ static int insert_new(struct store *s, int64_t mailbox, const struct store_descr
 	int r;
 
 	n.size = (int64_t)d->size;
-	n.mtime_ns = d->date * 1000000000;
+	n.mtime_ns = date_ns(d->date);
 	n.ctime_ns = store_now_ns();
 	n.mark = store_mark_of(flags);
 	snprintf(plain, sizeof(plain), "%u.eml", (unsigned)d->uid);

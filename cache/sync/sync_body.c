@@ -34,6 +34,9 @@ enum {
 	TRIES = 3
 };
 
+/* What is said to be larger is asked for as if it were so large: sums of sizes stay numbers. */
+#define SIZE_BELIEVED (UINT64_C(1) << 40)
+
 struct item {
 	struct sync_need need;
 	bool urgent, alone, settled;
@@ -242,7 +245,9 @@ static void take_whole(struct sync_bodies *b, struct item *it, const struct imap
 	bool right = (!f->has_size || f->size == len) &&
 	             (it->need.size == 0 || it->need.size == len);
 
-	if (body->truncated || (body->nil && !(f->has_size && f->size == 0)))
+	if (body->truncated)
+		it->need.size = LARGE + 1; /* whatever was said: the next try is in pieces */
+	if (body->truncated || (len == 0 && !(f->has_size && f->size == 0)))
 		return; /* counts as missing when the command ends */
 	if (!right && (it->odd_len != (int64_t)len || is_made_up(body->data, len))) {
 		it->odd_len = (int64_t)len;
@@ -565,6 +570,8 @@ void sync_bodies_add(struct sync_bodies *b, const struct sync_need *need, bool u
 	struct item *it = mem_alloc(sizeof(*it));
 
 	*it = (struct item){ .need = *need, .urgent = urgent, .odd_len = -1 };
+	if (it->need.size > SIZE_BELIEVED)
+		it->need.size = SIZE_BELIEVED;
 	enqueue(b, it);
 }
 

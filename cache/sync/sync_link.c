@@ -11,6 +11,8 @@
 #include "sync_priv.h"
 #include "wordset.h"
 
+enum { RENUMBERED_MAX = 1000 }; /* by one VANISHED; above it the numbers are learned anew */
+
 /* A command that has not ended. */
 struct sync_call {
 	struct sync_link *link;
@@ -218,9 +220,9 @@ static void box_note(struct sync_box *b, const struct imap_resp *r)
 static void box_note_vanished(struct sync_box *b, const struct imap_set *uids)
 {
 	uint64_t n = imap_set_size(uids, b->exists);
-	bool mapped = n <= b->exists;
+	bool mapped = n <= b->exists && n <= RENUMBERED_MAX;
 
-	if (!mapped)
+	if (n > b->exists)
 		n = b->exists;
 	for (uint64_t i = 0; i < n && mapped; i++)
 		mapped = imap_msgmap_vanish(b->map, imap_set_nth(uids, i));

@@ -48,7 +48,7 @@ void mount_stat(struct mount *m, const struct store_node *n, struct stat *st)
 	st->st_gid = m->cfg.gid < 0 ? getgid() : (gid_t)m->cfg.gid;
 	/* A reader asks no content of a file that it takes for empty. */
 	st->st_size = !n->size_exact && n->size == 0 && n->kind == STORE_KIND_MESSAGE ? 1 : n->size;
-	st->st_blocks = (st->st_size + 511) / 512;
+	st->st_blocks = st->st_size / 512 + (st->st_size % 512 != 0);
 	st->st_mtim = from_ns(n->mtime_ns);
 	st->st_atim = st->st_mtim;
 	st->st_ctim = from_ns(n->ctime_ns);
