@@ -79,6 +79,7 @@ class Imapd:
         self.subscribed = set()
         self.quota_bytes = None
         self.strict = False
+        self.greeting = None    # gives the pieces of bytes that greet, in place of the usual line
         self.noise = False      # says much that need not be said before each tagged reply
         self.transcript = []    # (connection, command without its tag)
         self.rules = []

@@ -26,11 +26,13 @@ class Cut(Exception):
 
 
 class Reply:
-    """What a command answers: untagged lines (without "* " and CRLF) and the tagged one."""
+    """What a command answers: untagged lines (without "* " and CRLF) and the tagged one, or none
+    (None).  `raw` are pieces of bytes that go before them as they are, while other sessions go on;
+    `cut`: the connection ends behind all that."""
 
-    def __init__(self, untagged=(), tagged="OK done"):
+    def __init__(self, untagged=(), tagged="OK done", raw=(), cut=False):
         self.untagged = [u if isinstance(u, bytes) else u.encode() for u in untagged]
-        self.tagged = tagged
+        self.tagged, self.raw, self.cut = tagged, raw, cut
 
     def without(self, pattern):
         """The same without the untagged lines that match."""

@@ -35,7 +35,7 @@ class Session(Modseq):
 
     def run(self):
         try:
-            self.write(f"* OK [CAPABILITY {' '.join(self.server.capabilities)}] hello\r\n".encode())
+            self._greet()
             while self._one():
                 pass
         except Cut as cut:
@@ -49,6 +49,18 @@ class Session(Modseq):
             self.hang_up()
             self.stream.close()
             self.socket.close()
+
+    def _greet(self):
+        if self.server.greeting is None:
+            self.write(f"* OK [CAPABILITY {' '.join(self.server.capabilities)}] hello\r\n".encode())
+            return
+        for piece in self.server.greeting():
+            self.write(piece)
+
+    def use(self, connection):
+        """Goes on over another socket, such as one with TLS."""
+        self.stream.close()
+        self.socket, self.stream = connection, connection.makefile("rb")
 
     def _one(self):
         try:
@@ -72,9 +84,11 @@ class Session(Modseq):
             if command.name not in ("FETCH", "STORE", "SEARCH"):
                 lines += self.news()
             server.lock.notify_all()
-        ending = f"{command.tag} {reply.tagged}\r\n".encode()
+        for piece in reply.raw:
+            self.write(piece)
+        ending = b"" if reply.tagged is None else f"{command.tag} {reply.tagged}\r\n".encode()
         self.write(b"".join(b"* " + line + b"\r\n" for line in lines) + ending)
-        return command.name != "LOGOUT"
+        return command.name != "LOGOUT" and not reply.cut
 
     def obey(self, command):
         """Carries the command out; its honest Reply."""

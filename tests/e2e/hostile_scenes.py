@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Hostile scenarios with a result of their own."""
