@@ -12,7 +12,7 @@ static int unblock(struct store *s, int64_t seq)
 	int64_t blocked, bad;
 	int r = store_db_int(&s->db, &blocked,
 	                     "SELECT 1 FROM op WHERE seq = ?1 AND state = 3 AND err = ?2", "ii",
-	                     seq, INT(ERR_BLOCKED));
+	                     seq, store_err_to_disk(ERR_BLOCKED));
 
 	if (r <= 0)
 		return r;
@@ -57,7 +57,7 @@ static int is_parked(struct store *s, int64_t seq)
 
 	if (r <= 0)
 		return r < 0 ? r : ERR_NOTFOUND;
-	return err == ERR_BLOCKED ? ERR_BLOCKED : 1;
+	return store_err_from_disk(err) == ERR_BLOCKED ? ERR_BLOCKED : 1;
 }
 
 /* A copy or move whose source the server lost: with its bytes here it is an upload (R148). */
@@ -418,7 +418,7 @@ static int go_on_after(struct store *s, int64_t seq, int64_t mailbox, int64_t cr
 		r = store_db_int(&s->db, &missing,
 		                 "SELECT 1 FROM op WHERE seq = ?1 AND state = 3 AND"
 		                 " (err = ?2 OR seq = ?3)",
-		                 "iii", ids.v[i], INT(ERR_NOTFOUND), seq);
+		                 "iii", ids.v[i], store_err_to_disk(ERR_NOTFOUND), seq);
 		if (r == 1)
 			r = retry_locked(s, ids.v[i]);
 		if (r == 0)
@@ -482,7 +482,7 @@ int store_op_undecided(struct store *s, struct store_op *op)
 	int r = store_db_int(&s->db, &seq,
 	                     "SELECT seq FROM op WHERE state = 3 AND err != ?1 AND decided = 0"
 	                     " ORDER BY seq LIMIT 1",
-	                     "i", INT(ERR_BLOCKED));
+	                     "i", store_err_to_disk(ERR_BLOCKED));
 
 	if (r <= 0)
 		return r;

@@ -5,34 +5,78 @@
 
 /* The server lost something that pending actions name: what becomes of them. */
 
+/* The node is being written: its spool holds bytes that no action has yet. */
+static int is_being_written(struct store *s, const struct store_node *n)
+{
+	int64_t any;
+	int r = n->spool == 0 ? 1
+	                      : store_db_int(&s->db, &any,
+	                                     "SELECT 1 FROM message WHERE id = ?1 AND clean_spool"
+	                                     " = ?2 UNION ALL SELECT 1 FROM op WHERE spool = ?2"
+	                                     " LIMIT 1",
+	                                     "ii", n->id, n->spool);
+
+	return r < 0 ? r : r == 0;
+}
+
+/* The bytes of the message that an action copies or moves.  ERR_NOTFOUND: not here. */
+static int source_bytes(struct store *s, const struct store_op *op, int64_t subject, int64_t *spool)
+{
+	const void *data;
+	size_t len;
+	int r = store_pack_get(s, op->message, &data, &len);
+
+	if (r == ERR_NOTFOUND) { /* an upload of ours that is not in the cache yet */
+		r = store_db_int(&s->db, spool,
+		                 "SELECT spool FROM node, message m WHERE node.id = ?1 AND m.id ="
+		                 " ?2 AND spool != 0 AND spool = m.clean_spool",
+		                 "ii", op->message, subject);
+		return r < 0 ? r : r == 1 ? 0 : ERR_NOTFOUND;
+	}
+	return r < 0 ? r : store_spool_from(s, data, len, spool);
+}
+
+static int show_spool(struct store *s, int64_t subject, int64_t spool)
+{
+	int64_t size = 0;
+	int r = store_spool_sync(s, spool, &size);
+
+	return r < 0 ? r
+	             : store_db_run(&s->db,
+	                            "UPDATE node SET spool = ?2, size = ?3, size_exact = 1"
+	                            " WHERE id = ?1",
+	                            "iii", subject, spool, size);
+}
+
+/* The bytes to upload as `subject`: its own, unless somebody is just writing them. */
+static int frozen_bytes(struct store *s, const struct store_op *op, int64_t subject, int64_t *spool)
+{
+	struct store_node n;
+	int writing, r = store_node_get(s, subject, &n);
+
+	writing = r < 0 ? r : is_being_written(s, &n);
+	if (writing < 0)
+		return writing;
+	if (n.spool != 0 && !writing) {
+		*spool = n.spool;
+		return 0;
+	}
+	r = source_bytes(s, op, subject, spool);
+	return r < 0 || writing ? r : show_spool(s, subject, *spool);
+}
+
 /* A copy or move out of a message that is gone: with the bytes here it becomes an upload of
  * `subject` to the target (R148), else it waits for the user. */
 static int make_upload(struct store *s, const struct store_op *op, int64_t subject)
 {
 	_cleanup_free_ char *flags = store_message_view_flags(s, op->message, op->seq);
-	struct store_node n;
-	const void *data;
-	size_t len;
 	int64_t spool = 0;
-	int r = store_node_get(s, subject, &n);
+	int r = frozen_bytes(s, op, subject, &spool);
 
-	if (r < 0)
-		return r;
-	spool = n.spool;
-	if (spool == 0) {
-		r = store_pack_get(s, op->message, &data, &len);
-		if (r == ERR_NOTFOUND)
-			return store_log_park(
-				s, op->seq, ERR_CONFLICT,
-				"the message is gone from the server and its content is not here");
-		if (r == 0)
-			r = store_spool_from(s, data, len, &spool);
-		if (r == 0)
-			r = store_db_run(&s->db,
-			                 "UPDATE node SET spool = ?2, size = ?3, size_exact = 1"
-			                 " WHERE id = ?1",
-			                 "iii", subject, spool, (int64_t)len);
-	}
+	if (r == ERR_NOTFOUND)
+		return store_log_park(
+			s, op->seq, ERR_CONFLICT,
+			"the message is gone from the server and its content is not here");
 	if (r == 0)
 		r = store_db_run(
 			&s->db,

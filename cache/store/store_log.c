@@ -35,7 +35,7 @@ static void read_op(sqlite3_stmt *st, struct store_op *op)
 		.delete_mode = sqlite3_column_int(st, 14),
 		.step = sqlite3_column_int(st, 15),
 		.evidence = store_db_dup(st, 16),
-		.err = sqlite3_column_int(st, 17),
+		.err = store_err_from_disk(sqlite3_column_int64(st, 17)),
 		.error = store_db_dup(st, 18),
 		.created_ms = sqlite3_column_int64(st, 19),
 		.not_before_ms = sqlite3_column_int64(st, 20),
@@ -141,6 +141,25 @@ int store_op_next_time(struct store *s, int64_t *when_ms)
 
 	if (r >= 0)
 		*when_ms = t;
+	return r < 0 ? r : 0;
+}
+
+int store_op_open(struct store *s, int64_t upto, int64_t *count)
+{
+	int r = store_db_int(&s->db, count,
+	                     "SELECT count(*) FROM op WHERE state IN (1, 2) AND seq <= ?1", "i",
+	                     upto);
+
+	return r < 0 ? r : 0;
+}
+
+int store_op_last(struct store *s, int64_t *seq)
+{
+	int64_t last = 0;
+	int r = store_db_int(&s->db, &last, "SELECT coalesce(max(seq), 0) FROM op", "");
+
+	if (r >= 0)
+		*seq = last;
 	return r < 0 ? r : 0;
 }
 
@@ -287,7 +306,7 @@ int store_log_set_state(struct store *s, int64_t seq, enum store_op_state state,
 {
 	int r = store_db_run(&s->db,
 	                     "UPDATE op SET state = ?2, err = ?3, error = ?4 WHERE seq = ?1",
-	                     "iiis", seq, INT(state), INT(err), reason);
+	                     "iiis", seq, INT(state), store_err_to_disk(err), reason);
 
 	return r < 0 ? r : tell_subject(s, seq);
 }

@@ -129,7 +129,7 @@ int store_message_place(struct store *s, int64_t id, int64_t *parent)
 	                 "SELECT max(seq) FROM (SELECT seq FROM op WHERE message = ?1 AND kind IN"
 	                 " (1, 4, 5) AND NOT (state = 3 AND err = ?2) UNION ALL SELECT seq FROM op "
 	                 "WHERE copy = ?1 AND copy != 0)",
-	                 "ii", id, INT(ERR_CONFLICT));
+	                 "ii", id, store_err_to_disk(ERR_CONFLICT));
 	if (r < 0 || seq == 0) {
 		*parent = place;
 		return r < 0 ? r : 0;

@@ -82,6 +82,10 @@ struct store_op_counts {
 };
 int store_op_counts(struct store *s, struct store_op_counts *c);
 
+/* How many actions with seq <= `upto` are neither done nor parked; the last seq given so far. */
+int store_op_open(struct store *s, int64_t upto, int64_t *count);
+int store_op_last(struct store *s, int64_t *seq);
+
 /* Freezes it: SENT with `evidence` and `step`, durable against power loss before this returns. */
 int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence);
 

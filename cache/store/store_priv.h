@@ -72,6 +72,10 @@ int64_t store_now_ms(void);
 /* Adds `by` to a counter of `meta`; *value (may be NULL) is the new one. */
 int store_count(struct store *s, const char *key, int64_t by, int64_t *value);
 
+/* ---- store_err.c: how the log's rows say why ---- */
+int64_t store_err_to_disk(int err);
+int store_err_from_disk(int64_t disk);
+
 /* ---- store_schema.c ---- */
 int store_schema_open(struct store *s, struct err_reason *why);
 

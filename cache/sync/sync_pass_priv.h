@@ -109,8 +109,7 @@ bool sync_server_absent(struct sync *s); /* wants are the worker's to serve; the
 
 /* ---- sync_replay.c ---- */
 
-/* Carries the log out as far as it goes.  `now`: what is held back too.  *left: actions that
- * could be sent and were not settled.  0 or why the link is lost. */
-int sync_replay(struct sync_link *l, bool now, int64_t *left);
+/* Carries the log out as far as it goes.  `now`: what is held back too.  0 or why the link is lost. */
+int sync_replay(struct sync_link *l, bool now);
 
 #endif

@@ -45,7 +45,6 @@ struct pass {
 	int64_t now_ms;
 	int64_t *kept;
 	size_t kept_count, kept_cap;
-	int64_t left;
 };
 
 static int64_t wall_ms(void)
@@ -372,10 +371,7 @@ static int note_rest(struct pass *p, const struct sync_batch *b)
 
 	for (size_t i = 0; i < b->count; i++) {
 		keep(p, b->acts[i].op.seq);
-		if (b->acts[i].settled)
-			continue;
-		p->left++;
-		if (r == 0 && sync_link_up(p->link))
+		if (!b->acts[i].settled && r == 0 && sync_link_up(p->link))
 			r = store_op_hold(p->link->store, b->acts[i].op.seq, again);
 	}
 	return r;
@@ -421,7 +417,7 @@ static void note_outcome(struct sync_link *l)
 	pthread_mutex_unlock(&l->sync->lock);
 }
 
-int sync_replay(struct sync_link *l, bool now, int64_t *left)
+int sync_replay(struct sync_link *l, bool now)
 {
 	struct pass p = { .link = l, .now_ms = now ? 0 : wall_ms() };
 	bool again;
@@ -429,14 +425,12 @@ int sync_replay(struct sync_link *l, bool now, int64_t *left)
 
 	do {
 		again = false;
-		p.left = 0;
 		p.kept_count = 0;
 		r = run_pass(&p);
 		if (r == 0)
 			r = sync_policy_run(l, &again);
 	} while (r == 0 && again);
 	free(p.kept);
-	*left = p.left;
 	note_outcome(l);
 	return r;
 }

@@ -17,6 +17,7 @@ struct worker {
 	struct sync_link *l;
 	struct sync_backoff backoff;
 	int64_t pull_due_ms;  /* monotonic */
+	int64_t upto;         /* the last action that those who ask wait for */
 	uint64_t tried;       /* number of the last asking that a round could not fulfil, */
 	int64_t try_again_ms; /* and when it is tried again */
 };
@@ -139,7 +140,7 @@ static void answer(struct worker *w, uint64_t asked, int64_t left)
 	struct sync *s = w->s;
 
 	pthread_mutex_lock(&s->lock);
-	if (left == 0) {
+	if (left == 0 || s->stopped) {
 		s->wait_done = asked;
 		pthread_cond_broadcast(&s->changed);
 	} else {
@@ -156,13 +157,16 @@ static int one_round(struct worker *w, bool pull)
 	uint64_t asked;
 	int64_t left = 0;
 	bool waited;
-	int r;
+	int r = 0;
 
 	pthread_mutex_lock(&s->lock);
 	asked = s->wait_asked;
 	waited = asked != s->wait_done && asked != w->tried;
 	pthread_mutex_unlock(&s->lock);
-	r = sync_replay(w->l, waited, &left);
+	if (waited)
+		r = store_op_last(w->l->store, &w->upto);
+	if (r == 0)
+		r = sync_replay(w->l, waited);
 	if (r == 0 && pull) {
 		r = sync_pull_pass(w->l);
 		w->pull_due_ms = clock_mono_ms() + s->cfg.poll_ms;
@@ -175,10 +179,11 @@ static int one_round(struct worker *w, bool pull)
 	sync_claim_release(s, w->l, 0);
 	if (r < 0)
 		return r;
+	r = store_op_open(w->l->store, w->upto, &left);
 	sync_set_state(s, SYNC_IN_STEP, "in step");
-	if (pull)
+	if (r == 0 && pull)
 		answer(w, asked, left);
-	return 0;
+	return r;
 }
 
 /* Until the link is lost; *rounds: how many were complete. */

@@ -198,3 +198,20 @@ def test_flagged_and_moved_and_gone(server, tmp_path):
         settle(d)
         assert server.bodies("Work") == [letter(1)]
         assert "\\Flagged" in server.flags("Work", 1)
+
+
+def test_waiting_ends_with_an_empty_log_only(tmp_path):
+    """R323: what the server puts off is waited for, a half-done edit too: 0 is told only when nothing
+    is left to be sent."""
+    with Imapd(["INBOX", "Work"], ["UIDPLUS", "UNSELECT"]) as server:
+        server.append("Work", letter(1))
+        with Driven(tmp_path, server.port) as d:
+            d.wait()
+            d.edit("Work/1.eml", letter(2), "<2@example.org>")
+            rule = server.lie("^UID EXPUNGE", imapd.refuse("[LIMIT] not now"))
+            assert d.say("wait", 7000)[0] != 0
+            assert rule.told > 0 and d.queue()
+            rule.remove()
+            d.wait()
+            assert d.queue() == []
+            assert server.bodies("Work") == [letter(2)]

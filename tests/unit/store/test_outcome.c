@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "store_util.h"
+
+#include <unistd.h>
+
+#include "err.h"
+
+/* What becomes of actions that were tried, and how that is written down. */
+
+/* R323: the disk has numbers of its own for the reasons: an old log means what it meant, whatever
+ * becomes of `enum err` */
+static void test_numbers_on_disk(void **state)
+{
+	static const struct {
+		int err, disk;
+	} known[] = {
+		{ ERR_OK, 0 },        { ERR_IO, -1 },        { ERR_PROTO, -2 },
+		{ ERR_LIMIT, -3 },    { ERR_OFFLINE, -4 },   { ERR_AUTH, -5 },
+		{ ERR_NOTFOUND, -6 }, { ERR_EXISTS, -7 },    { ERR_PERM, -8 },
+		{ ERR_QUOTA, -9 },    { ERR_CONFLICT, -10 }, { ERR_REFUSED, -11 },
+		{ ERR_TIMEOUT, -12 }, { ERR_TLS, -13 },      { ERR_NOSPACE, -14 },
+		{ ERR_INVAL, -15 },   { ERR_TOOBIG, -16 },   { ERR_NOTEMPTY, -17 },
+		{ ERR_BUSY, -18 },    { ERR_READONLY, -19 }, { ERR_CANCELED, -20 },
+		{ ERR_LOCKED, -21 },  { ERR_VERSION, -22 },  { ERR_BLOCKED, -23 },
+	};
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "");
+	int64_t disk = 0, seq;
+
+	assert_int_equal(store_message_flag(w->s, id, "\\Flagged", ""), 1);
+	seq = world_op(w, 0, STORE_OP_FLAGS).seq;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		OK(store_op_park(w->s, seq, known[i].err, "why"));
+		assert_int_equal(store_db_int(&w->s->db, &disk, "SELECT err FROM op WHERE seq = ?1",
+		                              "i", seq),
+		                 1);
+		assert_int_equal(disk, known[i].disk);
+		assert_int_equal(world_op(w, 0, STORE_OP_FLAGS).err, known[i].err);
+	}
+	OK(store_db_script(&w->s->db, "UPDATE op SET err = -999"));
+	assert_int_equal(world_op(w, 0, STORE_OP_FLAGS).err, ERR_REFUSED);
+}
+
+static void assert_named(struct world *w, int64_t id, int64_t parent, const char *name)
+{
+	struct store_node n;
+
+	OK(store_node_get(w->s, id, &n));
+	assert_int_equal(n.parent, parent);
+	assert_string_equal(n.name, name);
+}
+
+/* R146: a removal or move that is taken back gives the message its own name again, not the one that it
+ * was given where that name was taken */
+static void test_drop_restores_the_name(void **state)
+{
+	struct world *w = *state;
+	int64_t one, two, three;
+
+	one = world_pull(w, w->trash, 2, "");
+	two = world_pull(w, w->inbox, 2, "");
+	three = world_pull(w, w->inbox, 3, "");
+	assert_named(w, one, w->trash, "2.eml");
+	OK(store_message_remove(w->s, two, STORE_DELETE_TRASH));
+	assert_named(w, two, w->trash, "2-2.eml");
+	OK(store_op_drop(w->s, world_op(w, 0, STORE_OP_DELETE).seq));
+	assert_named(w, two, w->inbox, "2.eml");
+	OK(store_message_move(w->s, three, w->work, "other.eml", false, STORE_DELETE_TRASH));
+	OK(store_op_drop(w->s, world_op(w, 0, STORE_OP_MOVE).seq));
+	assert_named(w, three, w->inbox, "3.eml");
+	OK(store_message_remove(w->s, two, STORE_DELETE_EXPUNGE));
+	OK(store_op_drop(w->s, world_op(w, 0, STORE_OP_DELETE).seq));
+	assert_named(w, two, w->inbox, "2.eml");
+	assert_int_equal(world_ops(w), 0);
+}
+
+static void overwrite(struct world *w, int64_t spool, const char *text)
+{
+	int fd = store_spool_open(w->s, spool, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, text, strlen(text), 0), strlen(text));
+	close(fd);
+}
+
+static char *read_spool(struct world *w, int64_t spool)
+{
+	char *text = mem_alloc(64);
+	int fd = store_spool_open(w->s, spool, 0);
+
+	assert_true(fd >= 0);
+	assert_true(read(fd, text, 63) >= 0);
+	close(fd);
+	return text;
+}
+
+static void assert_spool(struct world *w, int64_t spool, const char *want)
+{
+	_cleanup_free_ char *have = read_spool(w, spool);
+
+	assert_string_equal(have, want);
+}
+
+/* R148: a copy whose source is gone is uploaded with the bytes that were copied, not with those that
+ * somebody is just writing into it */
+static void test_copy_being_written(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, ""), copy, spool;
+	struct store_node n;
+	uint32_t uid = 5;
+
+	world_body(w, id, "old words");
+	OK(store_message_copy(w->s, id, w->work, "twin.eml", &copy));
+	OK(store_spool_writable(w->s, copy, &spool));
+	overwrite(w, spool, "new w");
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_spool(w, world_op(w, 0, STORE_OP_APPEND).spool, "old words");
+	OK(store_node_get(w->s, copy, &n));
+	assert_int_equal(n.spool, spool);
+	overwrite(w, spool, "new words");
+	OK(store_message_upload(w->s, copy, "", NULL));
+	assert_int_equal(world_ops(w), 1);
+	assert_spool(w, world_op(w, 0, STORE_OP_APPEND).spool, "new words");
+}
+
+/* R148: the same where the source is an upload of ours whose bytes the cache has not yet */
+static void test_copy_of_an_upload_being_written(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_upload(w, w->inbox, "mine.eml", "old words"), copy, spool;
+	struct store_op_done done = { .uidvalidity = 7, .uid = 9 };
+	uint32_t uid = 9;
+
+	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_APPEND).seq, &done));
+	OK(store_message_copy(w->s, id, w->work, "twin.eml", &copy));
+	OK(store_spool_writable(w->s, copy, &spool));
+	overwrite(w, spool, "new words");
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_spool(w, world_op(w, 0, STORE_OP_APPEND).spool, "old words");
+}
+
+/* What `imapfs sync` waits for: neither done nor parked, and not newer than the asking. */
+static void test_open_actions(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, ""), last = 0, n = -1;
+
+	OK(store_op_last(w->s, &last));
+	assert_int_equal(last, 0);
+	world_upload(w, w->inbox, "a.eml", "a");
+	world_upload(w, w->inbox, "b.eml", "b");
+	OK(store_op_last(w->s, &last));
+	assert_int_equal(store_message_flag(w->s, id, "\\Flagged", ""), 1);
+	OK(store_op_open(w->s, last, &n));
+	assert_int_equal(n, 2);
+	OK(store_op_sent(w->s, last, 1, "evidence"));
+	OK(store_op_open(w->s, last, &n));
+	assert_int_equal(n, 2);
+	OK(store_op_park(w->s, last, ERR_QUOTA, "full"));
+	OK(store_op_open(w->s, last, &n));
+	assert_int_equal(n, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_numbers_on_disk, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_drop_restores_the_name, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_copy_being_written, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_copy_of_an_upload_being_written, world_up,
+		                                world_down),
+		cmocka_unit_test_setup_teardown(test_open_actions, world_up, world_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
