@@ -105,8 +105,9 @@ struct imap_status {
 	char *name;
 	size_t name_len;
 	bool has_messages, has_uidnext, has_uidvalidity, has_unseen, has_highestmodseq, has_size;
+	bool has_appendlimit; /* false also for NIL: there is none (RFC 7889) */
 	uint32_t messages, uidnext, uidvalidity, unseen;
-	uint64_t highestmodseq, size;
+	uint64_t highestmodseq, size, appendlimit;
 	char *mailboxid; /* NULL: not sent, or no id (RFC 8474) */
 };
 

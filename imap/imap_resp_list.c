@@ -99,6 +99,7 @@ static void status_item(struct imap_parse *p, struct imap_status *st)
 		{ "UNSEEN", &st->has_unseen, &st->unseen, NULL },
 		{ "HIGHESTMODSEQ", &st->has_highestmodseq, NULL, &st->highestmodseq },
 		{ "SIZE", &st->has_size, NULL, &st->size },
+		{ "APPENDLIMIT", &st->has_appendlimit, NULL, &st->appendlimit },
 	};
 
 	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {

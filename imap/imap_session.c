@@ -257,6 +257,29 @@ bool imap_session_has(const struct imap_session *s, const char *word)
 	return wordset_has(s->caps, word) && !wordset_has(s->disable, word);
 }
 
+bool imap_session_number(const struct imap_session *s, const char *word, uint64_t *number)
+{
+	size_t n = strlen(word), len;
+	const char *pos = s->caps, *w;
+
+	if (wordset_has(s->disable, word))
+		return false;
+	while ((w = wordset_next(&pos, &len)) != NULL) {
+		uint64_t value = 0;
+		size_t i = n + 1;
+
+		if (len <= i || len - i > 18 || strncmp(w, word, n) != 0 || w[n] != '=')
+			continue;
+		for (; i < len && w[i] >= '0' && w[i] <= '9'; i++)
+			value = value * 10 + (uint64_t)(w[i] - '0');
+		if (i < len)
+			continue;
+		*number = value;
+		return true;
+	}
+	return false;
+}
+
 const struct err_reason *imap_session_reason(const struct imap_session *s)
 {
 	return &s->reason;

@@ -94,6 +94,10 @@ enum imap_state imap_session_state(const struct imap_session *s);
 /* True when the server offers `word` ("UIDPLUS", "LITERAL+") and it is not disabled. */
 bool imap_session_has(const struct imap_session *s, const char *word);
 
+/* The number in a capability "WORD=NUMBER", such as "APPENDLIMIT"; false: it is not offered with one,
+ * or disabled. */
+bool imap_session_number(const struct imap_session *s, const char *word, uint64_t *number);
+
 /* Why the session is CLOSED; text without secrets. */
 const struct err_reason *imap_session_reason(const struct imap_session *s);
 

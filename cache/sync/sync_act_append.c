@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,26 +81,45 @@ static int prepare_all(struct sync_batch *b, struct upload **out)
 	return r;
 }
 
+/* Over the server's limit: not one byte of it is sent (RFC 7889 4). */
+static int refuse_large(struct sync_batch *b, const struct sync_target *target)
+{
+	char why[ERR_REASON_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < b->count && r == 0; i++) {
+		struct sync_act *a = &b->acts[i];
+
+		if (a->settled || !target->has_limit || a->ev.size <= target->limit)
+			continue;
+		(void)snprintf(why, sizeof(why),
+		               "%llu bytes, the server takes messages of %llu at most",
+		               (unsigned long long)a->ev.size, (unsigned long long)target->limit);
+		r = sync_act_refused(b, a, ERR_TOOBIG, why);
+	}
+	return r;
+}
+
 /* What the mailbox was like before; where STATUS is refused, APPEND will say why. */
 static int take_evidence(struct sync_batch *b, const struct store_mailbox *m)
 {
-	uint32_t uidvalidity = 0, uidnext = 0;
+	struct sync_target target = { 0 };
 	struct sync_reply reply = { 0 };
 	int r;
 
 	if (b->link->box && b->link->box->mailbox == m->id)
 		sync_link_unselect(b->link);
-	r = sync_target_status(b->link, m->wire_name, &uidvalidity, &uidnext, &reply);
+	r = sync_target_status(b->link, m->wire_name, &target, &reply);
 	sync_reply_release(&reply);
 	if (sync_link_up(b->link))
-		r = sync_scan_moved(b->link, m, uidvalidity);
+		r = sync_scan_moved(b->link, m, target.uidvalidity);
 	if (!sync_link_up(b->link))
 		return r < 0 ? r : ERR_OFFLINE;
 	for (size_t i = 0; i < b->count; i++) {
-		b->acts[i].ev.uidvalidity = uidvalidity;
-		b->acts[i].ev.uidnext = uidnext;
+		b->acts[i].ev.uidvalidity = target.uidvalidity;
+		b->acts[i].ev.uidnext = target.uidnext;
 	}
-	return 0;
+	return refuse_large(b, &target);
 }
 
 /* An edit keeps the flags that the server has; changes of them are actions of their own. */
@@ -284,6 +304,8 @@ static int upload(struct sync_batch *b, const struct store_mailbox *m, struct up
 	bool look = false;
 	int r = take_evidence(b, m);
 
+	if (r == 0 && !any_unsettled(b))
+		return 0;
 	if (r == 0)
 		r = sync_batch_sent(b, 1);
 	if (r < 0)

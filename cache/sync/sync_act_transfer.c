@@ -302,22 +302,22 @@ static int target_moved(struct transfer *t, uint32_t uidvalidity)
 static int send_new(struct transfer *t)
 {
 	struct sync_batch *b = t->batch;
-	uint32_t uidvalidity = 0, uidnext = 0;
+	struct sync_target target = { 0 };
 	struct sync_reply reply = { 0 };
 	struct sync_box *box = NULL;
 	int r = sync_batch_open(b, b->acts[0].op.mailbox, &box);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = sync_target_status(b->link, t->target.wire_name, &uidvalidity, &uidnext, &reply);
+	r = sync_target_status(b->link, t->target.wire_name, &target, &reply);
 	if (r < 0 && sync_link_up(b->link))
 		r = sync_batch_refused(b, r == ERR_REFUSED ? ERR_NOTFOUND : r, reply.text);
-	else if (r == 0 && t->target.uidvalidity && uidvalidity != t->target.uidvalidity)
-		r = target_moved(t, uidvalidity);
+	else if (r == 0 && t->target.uidvalidity && target.uidvalidity != t->target.uidvalidity)
+		r = target_moved(t, target.uidvalidity);
 	else if (r == 0 && box->read_only && removes(b))
 		r = sync_batch_refused(b, ERR_READONLY, "the mailbox is read-only");
 	else if (r == 0) {
-		r = take_evidence(b, uidvalidity, uidnext);
+		r = take_evidence(b, target.uidvalidity, target.uidnext);
 		if (r == 0)
 			r = fetch_ids(b, box);
 		if (r == 0)

@@ -145,7 +145,7 @@ void sync_evidence_digest_mem(const void *data, size_t len, char out[IMAP_DIGEST
 
 struct status_seen {
 	bool came;
-	uint32_t uidvalidity, uidnext;
+	struct sync_target target;
 };
 
 static void status_data(void *ctx, const struct imap_resp *r)
@@ -155,8 +155,12 @@ static void status_data(void *ctx, const struct imap_resp *r)
 	if (r->kind != IMAP_RESP_STATUS || !r->status.has_uidvalidity)
 		return;
 	seen->came = true;
-	seen->uidvalidity = r->status.uidvalidity;
-	seen->uidnext = r->status.has_uidnext ? r->status.uidnext : 0;
+	seen->target.uidvalidity = r->status.uidvalidity;
+	seen->target.uidnext = r->status.has_uidnext ? r->status.uidnext : 0;
+	if (r->status.has_appendlimit) {
+		seen->target.has_limit = true;
+		seen->target.limit = r->status.appendlimit;
+	}
 }
 
 int sync_ask(struct sync_link *l, struct imap_cmd **cmd,
@@ -175,22 +179,22 @@ int sync_ask(struct sync_link *l, struct imap_cmd **cmd,
 	return r;
 }
 
-int sync_target_status(struct sync_link *l, const char *wire_name, uint32_t *uidvalidity,
-                       uint32_t *uidnext, struct sync_reply *reply)
+int sync_target_status(struct sync_link *l, const char *wire_name, struct sync_target *out,
+                       struct sync_reply *reply)
 {
 	struct imap_cmd *cmd = imap_cmd_new("STATUS");
 	struct status_seen seen = { 0 };
+	bool one_each = imap_session_has(l->session, "APPENDLIMIT");
 	int r;
 
+	seen.target.has_limit = imap_session_number(l->session, "APPENDLIMIT", &seen.target.limit);
 	imap_cmd_mailbox(cmd, wire_name);
-	imap_cmd_raw(cmd, "(UIDVALIDITY UIDNEXT)");
+	imap_cmd_rawf(cmd, "(UIDVALIDITY UIDNEXT%s)", one_each ? " APPENDLIMIT" : "");
 	r = sync_ask(l, &cmd, status_data, &seen, reply);
 	if (r == 0 && !seen.came)
 		r = ERR_REFUSED;
-	if (r == 0) {
-		*uidvalidity = seen.uidvalidity;
-		*uidnext = seen.uidnext;
-	}
+	if (r == 0)
+		*out = seen.target;
 	return r;
 }
 

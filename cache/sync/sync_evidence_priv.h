@@ -39,8 +39,13 @@ int sync_ask(struct sync_link *l, struct imap_cmd **cmd,
              struct sync_reply *reply);
 
 /* What STATUS says of a mailbox that is not selected here. */
-int sync_target_status(struct sync_link *l, const char *wire_name, uint32_t *uidvalidity,
-                       uint32_t *uidnext, struct sync_reply *reply);
+struct sync_target {
+	uint32_t uidvalidity, uidnext;
+	bool has_limit; /* on the size of a message that is uploaded (RFC 7889) */
+	uint64_t limit;
+};
+int sync_target_status(struct sync_link *l, const char *wire_name, struct sync_target *out,
+                       struct sync_reply *reply);
 
 /* One message of the target that came after the evidence was taken. */
 struct sync_candidate {

@@ -40,6 +40,7 @@ class Mailbox:
         self.expunged = []      # (mod-sequence, UID)
         self.highestmodseq = 1  # None: the mailbox has none
         self.attributes = []
+        self.append_limit = None
         self.permanent = r"\Answered \Flagged \Deleted \Seen \Draft \*"
 
     def add(self, data, flags=(), date=None):

@@ -211,6 +211,8 @@ class Session(Modseq):
         values = {"MESSAGES": len(box.messages), "UIDNEXT": box.uidnext, "RECENT": 0,
                   "UIDVALIDITY": box.uidvalidity,
                   "UNSEEN": sum("\\Seen" not in m.flags for m in box.messages)}
+        if "APPENDLIMIT" in self.server.capabilities:
+            values["APPENDLIMIT"] = "NIL" if box.append_limit is None else box.append_limit
         words = [f"{w.upper()} {values[w.upper()]}" for w in command.args[1] if w.upper() in values]
         if "HIGHESTMODSEQ" in map(str.upper, command.args[1]):
             words.append(f"HIGHESTMODSEQ {self.modseq_of(box) or 0}")

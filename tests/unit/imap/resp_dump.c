@@ -139,6 +139,8 @@ static void put_status(struct buf *b, const struct imap_status *s)
 		buf_printf(b, " highestmodseq=%" PRIu64, s->highestmodseq);
 	if (s->has_size)
 		buf_printf(b, " size=%" PRIu64, s->size);
+	if (s->has_appendlimit)
+		buf_printf(b, " appendlimit=%" PRIu64, s->appendlimit);
 	put_text(b, "mailboxid", s->mailboxid);
 }
 

@@ -83,6 +83,33 @@ static void test_capabilities_after(void **state)
 	imap_session_close(&s);
 }
 
+/* R284: the number that comes with a capability, where it is one */
+static void test_capability_number(void **state)
+{
+	static const char *const steps[] = {
+		"S * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi",
+		"C A1 AUTHENTICATE PLAIN " PLAIN_UP,
+		"S A1 OK [CAPABILITY IMAP4rev1 APPENDLIMIT=35651584 X=1x Y= Z UTF8=ACCEPT"
+		" W=9999999999999999999] in",
+		"X",
+		NULL,
+	};
+	struct imap_session *s;
+	uint64_t n = 7;
+
+	(void)state;
+	open_wants(steps, 0, 0, &s, NULL);
+	assert_true(imap_session_number(s, "APPENDLIMIT", &n));
+	assert_int_equal(n, 35651584);
+	n = 7;
+	for (const char *const *w =
+	             (const char *const[]){ "X", "Y", "Z", "UTF8", "W", "APPEND", NULL };
+	     *w; w++)
+		assert_false(imap_session_number(s, *w, &n));
+	assert_int_equal(n, 7);
+	imap_session_close(&s);
+}
+
 static void test_capabilities_untagged(void **state)
 {
 	static const char *const steps[] = {
@@ -350,6 +377,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_codes_are_enough),
 		cmocka_unit_test(test_capabilities_after),
+		cmocka_unit_test(test_capability_number),
 		cmocka_unit_test(test_capabilities_untagged),
 		cmocka_unit_test(test_capabilities_asked),
 		cmocka_unit_test(test_mixed_case),

@@ -101,7 +101,8 @@ static void test_list(void **state)
 	CHECK(rows);
 }
 
-/* R215: HIGHESTMODSEQ 0 is told from one that is missing.  R306: sizes over 32 bits. */
+/* R215: HIGHESTMODSEQ 0 is told from one that is missing.  R306: sizes over 32 bits.
+ * R284: APPENDLIMIT, and NIL for none. */
 static void test_status(void **state)
 {
 	static const struct row rows[] = {
@@ -111,6 +112,9 @@ static void test_status(void **state)
 		  "STATUS 3<a b> highestmodseq=0 size=5000000000" },
 		{ "* STATUS {3}\r\na\"b (HIGHESTMODSEQ 18446744073709551615)\r\n",
 		  "STATUS 3<a\"b> highestmodseq=18446744073709551615" },
+		{ "* STATUS x (APPENDLIMIT 1000 MESSAGES 1)\r\n",
+		  "STATUS 1<x> messages=1 appendlimit=1000" },
+		{ "* STATUS x (APPENDLIMIT NIL MESSAGES 1)\r\n", "STATUS 1<x> messages=1" },
 		{ "* STATUS x ()\r\n", "STATUS 1<x>" },
 		{ "* STATUS x () \r\n", "STATUS 1<x>" },
 		{ "* STATUS Deleted Items (MESSAGES 1)\r\n",
