@@ -17,15 +17,6 @@ static bool may_fold(struct store *s, const struct store_op *op)
 	return op->state == STORE_OP_QUEUED && !s->plain_log;
 }
 
-static int mailbox_read_only(struct store *s, int64_t mailbox)
-{
-	int64_t ro = 0;
-	int r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i",
-	                     mailbox);
-
-	return r < 0 ? r : ro ? ERR_PERM : 0;
-}
-
 static int get_message(struct store *s, int64_t id, struct store_node *n)
 {
 	int r = store_node_get(s, id, n);
@@ -152,7 +143,9 @@ static int flag_locked(struct store *s, int64_t id, const char *add, const char 
 	new_del = wordset_minus(want, not_set);
 	if (wordset_count(new_add) == 0 && wordset_count(new_del) == 0)
 		return 0;
-	r = mailbox_read_only(s, n.parent);
+	r = store_rights_check_flags(s, n.parent, new_add);
+	if (r == 0)
+		r = store_rights_check_flags(s, n.parent, new_del);
 	if (r == 0)
 		r = check_keywords(s, id, n.parent, new_add);
 	if (r == 0)
@@ -283,7 +276,7 @@ static int message_remove_locked(struct store *s, int64_t id, enum store_delete 
 	if (r == 0 && n.parent == 0)
 		return ERR_NOTFOUND;
 	if (r == 0)
-		r = mailbox_read_only(s, n.parent);
+		r = store_rights_check(s, n.parent, mode == STORE_DELETE_FLAG ? "t" : "te");
 	if (r == 0 && mode == STORE_DELETE_TRASH)
 		r = find_trash(s, &n, &trash);
 	if (r < 0)
@@ -397,7 +390,7 @@ static int is_mailbox(struct store *s, int64_t id)
 
 	if (r < 0)
 		return r;
-	return n.kind == STORE_KIND_MAILBOX ? mailbox_read_only(s, id) : ERR_INVAL;
+	return n.kind == STORE_KIND_MAILBOX ? store_rights_check(s, id, "i") : ERR_INVAL;
 }
 
 static int move_locked(struct store *s, int64_t id, int64_t mailbox, const char *name, bool replace,
@@ -409,7 +402,7 @@ static int move_locked(struct store *s, int64_t id, int64_t mailbox, const char 
 	if (r == 0)
 		r = is_mailbox(s, mailbox);
 	if (r == 0 && n.parent != mailbox && n.parent != 0)
-		r = mailbox_read_only(s, n.parent);
+		r = store_rights_check(s, n.parent, "te");
 	if (r == 0)
 		r = store_node_clear(s, mailbox, name, id, replace, mode);
 	if (r == 0 && n.parent != mailbox) {

@@ -53,7 +53,7 @@ static int take_content(struct store *s, const struct store_node *n, const struc
 
 static int edit_locked(struct store *s, int64_t id, int64_t file, enum store_edit how)
 {
-	int64_t spool = 0, size = 0, ro = 0;
+	int64_t spool = 0, size = 0, place, any;
 	struct store_node n, f;
 	int r = store_node_get(s, id, &n);
 
@@ -63,10 +63,13 @@ static int edit_locked(struct store *s, int64_t id, int64_t file, enum store_edi
 		return r;
 	if (n.kind != STORE_KIND_MESSAGE || f.kind != STORE_KIND_FILE || f.spool == 0)
 		return ERR_INVAL;
-	r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i",
-	                 how == STORE_EDIT_STAY ? n.parent : f.parent);
-	if (r <= 0 || ro)
-		return r < 0 ? r : ro ? ERR_PERM : ERR_INVAL;
+	place = how == STORE_EDIT_STAY ? n.parent : f.parent;
+	r = store_db_int(&s->db, &any, "SELECT 1 FROM mailbox WHERE id = ?1", "i", place);
+	if (r <= 0)
+		return r < 0 ? r : ERR_INVAL;
+	r = store_rights_check(s, place, "ite");
+	if (r < 0)
+		return r;
 	r = how == STORE_EDIT_KEEP ? old_bytes(s, &n, &spool, &size) : 0;
 	if (r == 0)
 		r = take_content(s, &n, &f, how);

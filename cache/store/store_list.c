@@ -99,6 +99,16 @@ static int walk(struct store *s, const struct store_list_entry *e, int above, in
 	return r < 0 ? r : 0;
 }
 
+static int take_rights(struct store *s, int64_t mailbox, const char *said)
+{
+	_cleanup_free_ char *rights = store_rights_canon(said);
+	int r = store_db_run(&s->db,
+	                     "UPDATE mailbox SET rights = ?2 WHERE id = ?1 AND rights IS NOT ?2",
+	                     "is", mailbox, rights);
+
+	return r == 0 && sqlite3_changes(s->db.h) > 0 ? store_rights_apply(s, mailbox) : r;
+}
+
 static int take_entry(struct store *s, const struct store_list_entry *e)
 {
 	bool dead = wordset_has(e->attributes, "\\Noselect") ||
@@ -118,7 +128,7 @@ static int take_entry(struct store *s, const struct store_list_entry *e)
 		"isiii", id, attributes, INT(e->delimiter), INT(!dead), INT(e->subscribed));
 	if (r == 0 && sqlite3_changes(s->db.h) > 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, id, 0, NULL);
-	return r;
+	return r == 0 && e->rights ? take_rights(s, id, e->rights) : r;
 }
 
 /* Where the user has put it, it stays: that rename is still to be sent. */

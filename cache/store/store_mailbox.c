@@ -12,7 +12,7 @@
 	" coalesce((SELECT kind = 10 FROM op WHERE op.mailbox = mailbox.id AND kind IN (10, 11)" \
 	" ORDER BY seq DESC LIMIT 1), subscribed), read_only,"                                   \
 	" uidnotsticky, keywords_ok, uidvalidity, uidnext, highestmodseq, messages, unseen,"     \
-	" permanent_flags, mailboxid, profile, missing_since_ms"
+	" permanent_flags, mailboxid, profile, missing_since_ms, rights"
 
 static void read_mailbox(sqlite3_stmt *st, struct store_mailbox *m)
 {
@@ -35,6 +35,7 @@ static void read_mailbox(sqlite3_stmt *st, struct store_mailbox *m)
 		.mailboxid = store_db_dup(st, 15),
 		.profile = (enum store_profile)sqlite3_column_int(st, 16),
 		.missing_since_ms = sqlite3_column_int64(st, 17),
+		.rights = store_db_dup(st, 18),
 	};
 }
 
@@ -55,6 +56,7 @@ void store_mailbox_release(struct store_mailbox *m)
 	free(m->attributes);
 	free(m->permanent_flags);
 	free(m->mailboxid);
+	free(m->rights);
 	*m = (struct store_mailbox){ 0 };
 }
 
@@ -221,7 +223,9 @@ static int check_parent(struct store *s, int64_t parent)
 	                  parent);
 	if (r < 0)
 		return r;
-	return wordset_has(attributes, "\\Noinferiors") ? ERR_PERM : 0;
+	if (wordset_has(attributes, "\\Noinferiors"))
+		return ERR_PERM;
+	return store_rights_check(s, parent, "k");
 }
 
 static int create_locked(struct store *s, int64_t parent, const char *name, int64_t *id)
@@ -316,6 +320,9 @@ static int check_removable(struct store *s, const struct store_node *n)
 		return n->parent == 0 ? ERR_NOTFOUND : ERR_INVAL;
 	if (is_inbox(n))
 		return ERR_PERM;
+	r = store_rights_check(s, n->id, "x");
+	if (r < 0)
+		return r;
 	r = store_db_int(&s->db, &any, "SELECT 1 FROM node WHERE parent = ?1 LIMIT 1", "i", n->id);
 	return r < 0 ? r : r == 1 ? ERR_NOTEMPTY : 0;
 }
@@ -382,6 +389,8 @@ static int rename_locked(struct store *s, int64_t id, int64_t parent, const char
 		return ERR_INVAL;
 	if (r == 0 && is_inbox(&n))
 		return ERR_PERM;
+	if (r == 0)
+		r = store_rights_check(s, id, "x");
 	if (r == 0)
 		r = check_parent(s, parent);
 	if (r == 0)

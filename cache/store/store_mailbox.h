@@ -26,6 +26,7 @@ struct store_mailbox {
 	uint64_t highestmodseq; /* 0: none.  Of the last complete pass (RFC 7162 6) */
 	uint32_t messages, unseen;
 	char *permanent_flags;
+	char *rights;    /* RFC 4314, as store_rights_check() reads them; NULL: unknown */
 	char *mailboxid; /* RFC 8474; NULL */
 	enum store_profile profile;
 	int64_t missing_since_ms; /* 0: listed.  Else since when LIST does not name it */
@@ -42,10 +43,14 @@ void store_mailbox_list_free(struct store_mailbox *list, size_t count);
 int store_mailbox_by_wire(struct store *s, const char *wire_name, int64_t *id);
 int store_mailbox_by_use(struct store *s, const char *use, int64_t *id);
 
+/* May the user do what needs all of these rights (RFC 4314 4)?  0: yes, or not known; not a mailbox.
+ * ERR_READONLY: it was opened read-only; ERR_ACCESS: a right is missing. */
+int store_rights_check(struct store *s, int64_t mailbox, const char *letters);
+
 int store_mailbox_set_profile(struct store *s, int64_t id, enum store_profile p);
 
 /* Changes by the user: view and action in one transaction.  Names are UTF-8 file names.
- * ERR_EXISTS, ERR_NOTEMPTY, ERR_PERM. */
+ * ERR_EXISTS, ERR_NOTEMPTY, ERR_PERM, ERR_ACCESS. */
 int store_mailbox_create(struct store *s, int64_t parent, const char *name, int64_t *id);
 int store_mailbox_remove(struct store *s, int64_t id);
 int store_mailbox_rename(struct store *s, int64_t id, int64_t parent, const char *name);

@@ -65,7 +65,7 @@ int store_message_upload(struct store *s, int64_t node, const char *flags, const
 
 /* An edit by way of a second file: the local file `file` goes and its content becomes that of the
  * message `id`, whose node, flags and date stay.  Nothing is logged before store_message_upload().
- * ERR_INVAL: not a message and a file with content; ERR_PERM: read-only mailbox. */
+ * ERR_INVAL: not a message and a file with content; ERR_READONLY, ERR_ACCESS. */
 enum store_edit {
 	STORE_EDIT_STAY, /* written elsewhere, renamed over: the message stays where it is */
 	STORE_EDIT_MOVE, /* renamed away, written anew: the message takes the file's place and name */

@@ -164,6 +164,17 @@ int64_t store_crlf_count(const void *data, size_t len, char *last);
 int store_body_share_in(struct store *s, int64_t message);
 int store_body_forget(struct store *s, int64_t message); /* it is not here any more */
 
+/* ---- store_rights.c ---- */
+
+/* Rights that are about what is in a mailbox, not about its place in the tree. */
+#define STORE_RIGHTS_MESSAGES "istew"
+/* Letters of RFC 4314: those of RFC 2086 alone are spelled out.  The caller frees. */
+char *store_rights_canon(const char *rights);
+/* For these (wordset) flags.  As store_rights_check(). */
+int store_rights_check_flags(struct store *s, int64_t mailbox, const char *flags);
+int store_rights_mode(struct store *s, int64_t mailbox, uint32_t *box, uint32_t *message);
+int store_rights_apply(struct store *s, int64_t mailbox); /* to all modes, after a change */
+
 /* ---- store_message.c ---- */
 char *store_message_view_flags(struct store *s, int64_t id, int64_t before_seq);
 

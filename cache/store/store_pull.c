@@ -9,7 +9,7 @@
 int store_pull_selected(struct store *s, int64_t mailbox, const struct store_selected *sel)
 {
 	struct store_node n;
-	int64_t known = 0;
+	int64_t known = 0, read_only = 0;
 	int r = store_txn_begin(s);
 
 	if (r < 0)
@@ -20,6 +20,9 @@ int store_pull_selected(struct store *s, int64_t mailbox, const struct store_sel
 	if (r == 0 && known != 0 && known != (int64_t)sel->uidvalidity)
 		r = ERR_CONFLICT;
 	if (r == 0)
+		r = store_db_int(&s->db, &read_only, "SELECT read_only FROM mailbox WHERE id = ?1",
+		                 "i", mailbox);
+	if (r >= 0)
 		r = store_db_run(
 			&s->db,
 			"UPDATE mailbox SET uidvalidity = ?2, read_only = ?3, uidnotsticky = ?4,"
@@ -28,21 +31,14 @@ int store_pull_selected(struct store *s, int64_t mailbox, const struct store_sel
 			"iiiiiss", mailbox, INT(sel->uidvalidity), INT(sel->read_only),
 			INT(sel->uidnotsticky), INT(sel->keywords_ok), sel->permanent_flags,
 			sel->mailboxid);
+	if (r == 0 && (read_only != 0) != sel->read_only)
+		r = store_rights_apply(s, mailbox);
 	if (r == 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
 	return store_txn_end(s, r);
 }
 
 /* ---- descriptors ---- */
-
-static int is_read_only(struct store *s, int64_t mailbox)
-{
-	int64_t ro = 0;
-	int r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i",
-	                     mailbox);
-
-	return r < 0 ? r : r == 0 ? ERR_NOTFOUND : (int)ro;
-}
 
 static int update_flags(struct store *s, int64_t id, const char *flags, uint64_t modseq)
 {
@@ -104,10 +100,11 @@ static int64_t date_ns(int64_t seconds)
 	return (seconds > most ? most : seconds < -most ? -most : seconds) * 1000000000;
 }
 
-static int insert_new(struct store *s, int64_t mailbox, const struct store_descriptor *d, bool ro)
+static int insert_new(struct store *s, int64_t mailbox, const struct store_descriptor *d,
+                      uint32_t mode)
 {
 	_cleanup_free_ char *flags = wordset_canon(d->flags);
-	struct store_node n = { .kind = STORE_KIND_MESSAGE, .mode = ro ? 0400 : 0600 };
+	struct store_node n = { .kind = STORE_KIND_MESSAGE, .mode = mode };
 	char name[STORE_NAME_MAX + 1], plain[32];
 	int64_t id = 0;
 	int r;
@@ -202,11 +199,11 @@ static int link_expected(struct store *s, int64_t mailbox, int64_t id,
 static int descriptor_locked(struct store *s, int64_t mailbox, const struct store_descriptor *d)
 {
 	int64_t id = 0;
-	int ro = is_read_only(s, mailbox);
-	int r;
+	uint32_t box, mode = 0;
+	int r = store_rights_mode(s, mailbox, &box, &mode);
 
-	if (ro < 0 || d->uid == 0)
-		return ro < 0 ? ro : ERR_INVAL;
+	if (r < 0 || d->uid == 0)
+		return r < 0 ? r : ERR_INVAL;
 	r = store_message_by_uid(s, mailbox, d->uid, &id);
 	if (r == 0)
 		return update_known(s, id, d);
@@ -215,7 +212,7 @@ static int descriptor_locked(struct store *s, int64_t mailbox, const struct stor
 	r = find_expected(s, mailbox, d, &id);
 	if (r == 1)
 		return link_expected(s, mailbox, id, d);
-	return r < 0 ? r : insert_new(s, mailbox, d, ro);
+	return r < 0 ? r : insert_new(s, mailbox, d, mode);
 }
 
 int store_pull_descriptor(struct store *s, int64_t mailbox, const struct store_descriptor *d)

@@ -14,6 +14,7 @@ struct store_list_entry {
 	char delimiter;
 	const char *attributes;
 	bool subscribed;
+	const char *rights; /* of MYRIGHTS (RFC 4314); NULL: not known now */
 };
 
 /* Adds and updates mailboxes.  Those that the answer does not name are only marked missing

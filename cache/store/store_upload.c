@@ -29,12 +29,12 @@ int store_upload_set_date(struct store *s, int64_t id, int64_t mtime_ns)
 
 static int check_mailbox(struct store *s, int64_t id)
 {
-	int64_t ro = 0;
-	int r = store_db_int(&s->db, &ro, "SELECT read_only FROM mailbox WHERE id = ?1", "i", id);
+	int64_t any = 0;
+	int r = store_db_int(&s->db, &any, "SELECT 1 FROM mailbox WHERE id = ?1", "i", id);
 
 	if (r <= 0)
 		return r < 0 ? r : ERR_INVAL;
-	return ro ? ERR_PERM : 0;
+	return store_rights_check(s, id, "i");
 }
 
 /* A file turns into a message: its first upload. */

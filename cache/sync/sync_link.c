@@ -99,6 +99,7 @@ int sync_link_connect(struct sync_link *l, struct err_reason *why)
 	pthread_mutex_lock(&s->lock);
 	l->since = s->drop_links;
 	l->progressed = false;
+	l->rights_known = false;
 	if (read(l->cancel_fd, &drained, sizeof(drained)) < 0)
 		drained = 0;
 	r = s->stopping || s->paused ? ERR_CANCELED : 0;

@@ -56,6 +56,7 @@ struct sync_link {
 	struct imap_session *session; /* changed under sync->lock; others may only interrupt it */
 	int cancel_fd;                /* readable: stop connecting */
 	uint64_t since;               /* sync->drop_links when it was opened */
+	bool rights_known;            /* all mailboxes were asked for MYRIGHTS */
 	bool progressed;              /* an action is done since: the link was worth having */
 	struct store *store;
 	struct sync_call *first, *last; /* outstanding, in order of sending */

@@ -96,6 +96,15 @@ static void note_listed(struct sync_list *list, const struct imap_list_item *ite
 	};
 }
 
+static void note_rights(struct sync_list *list, const struct imap_rights *rights)
+{
+	struct sync_seen *seen = find(list, rights->name);
+
+	if (!seen || seen->rights)
+		return;
+	seen->rights = mem_strdup(rights->rights);
+}
+
 static void on_list_data(void *ctx, const struct imap_resp *r)
 {
 	struct sync_list *list = ctx;
@@ -112,6 +121,8 @@ static void on_list_data(void *ctx, const struct imap_resp *r)
 			.messages_used = r->quota->messages_used,
 			.messages_limit = r->quota->messages_limit,
 		};
+	if (r->kind == IMAP_RESP_MYRIGHTS)
+		note_rights(list, &r->rights);
 	if (r->kind != IMAP_RESP_STATUS)
 		return;
 	seen = find(list, r->status.name);
@@ -129,6 +140,7 @@ void sync_list_release(struct sync_list *list)
 		free(list->items[i].path);
 		free(list->items[i].attributes);
 		free(list->items[i].mailboxid);
+		free(list->items[i].rights);
 	}
 	free(list->items);
 	*list = (struct sync_list){ 0 };
@@ -148,11 +160,12 @@ static int ask_extended(struct sync_link *l, struct sync_reply *reply)
 {
 	struct imap_cmd *cmd = imap_cmd_new("LIST");
 	bool use = imap_session_has(l->session, "SPECIAL-USE");
+	bool rights = imap_session_has(l->session, "LIST-MYRIGHTS") && !l->rights_known;
 	bool status = imap_session_has(l->session, "LIST-STATUS");
 
-	imap_cmd_rawf(cmd, "\"\" \"*\" RETURN (SUBSCRIBED CHILDREN%s%s%s)",
-	              use ? " SPECIAL-USE" : "", status ? " STATUS " : "",
-	              status ? status_items(l) : "");
+	imap_cmd_rawf(cmd, "\"\" \"*\" RETURN (SUBSCRIBED CHILDREN%s%s%s%s)",
+	              use ? " SPECIAL-USE" : "", rights ? " MYRIGHTS" : "",
+	              status ? " STATUS " : "", status ? status_items(l) : "");
 	return sync_link_exec(l, &cmd, NULL, reply);
 }
 
@@ -171,19 +184,34 @@ static int ask_plain(struct sync_link *l, struct sync_reply *reply)
 	return r;
 }
 
-static int ask_status(struct sync_link *l, const struct sync_list *list)
+/* Of one mailbox, what LIST has not said.  Rights once in a session (RFC 4314 3.5). */
+static void ask_more(struct sync_link *l, const struct sync_seen *seen, bool rights)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		struct imap_cmd *cmd;
+	struct imap_cmd *cmd;
 
-		if (list->items[i].has_status ||
-		    wordset_has(list->items[i].attributes, "\\Noselect") ||
-		    wordset_has(list->items[i].attributes, "\\NonExistent"))
-			continue;
+	if (!seen->has_status) {
 		cmd = imap_cmd_new("STATUS");
-		imap_cmd_mailbox(cmd, list->items[i].wire_name);
+		imap_cmd_mailbox(cmd, seen->wire_name);
 		imap_cmd_raw(cmd, status_items(l));
 		sync_link_send(l, &cmd, NULL, NULL, NULL);
+	}
+	if (rights && !seen->rights) {
+		cmd = imap_cmd_new("MYRIGHTS");
+		imap_cmd_mailbox(cmd, seen->wire_name);
+		sync_link_send(l, &cmd, NULL, NULL, NULL);
+	}
+}
+
+static int ask_status(struct sync_link *l, const struct sync_list *list)
+{
+	bool rights = imap_session_has(l->session, "ACL") && !l->rights_known;
+
+	l->rights_known = true;
+	for (size_t i = 0; i < list->count; i++) {
+		if (wordset_has(list->items[i].attributes, "\\Noselect") ||
+		    wordset_has(list->items[i].attributes, "\\NonExistent"))
+			continue;
+		ask_more(l, &list->items[i], rights);
 		if (i % 256 == 255 && sync_link_run(l, 128) < 0)
 			return ERR_OFFLINE;
 	}
@@ -218,6 +246,7 @@ static int record(struct sync_link *l, struct sync_list *list)
 			.delimiter = list->items[i].delimiter,
 			.attributes = list->items[i].attributes,
 			.subscribed = list->items[i].subscribed,
+			.rights = list->items[i].rights,
 		};
 	r = store_pull_list(l->store, e, list->count, list->complete && list->count > 0);
 	free(e);

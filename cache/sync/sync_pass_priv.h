@@ -8,7 +8,7 @@
 /* What LIST and STATUS said of one mailbox in this pass. */
 struct sync_seen {
 	char *wire_name, *path, *attributes;
-	char *mailboxid; /* NULL: not asked for */
+	char *mailboxid, *rights; /* NULL: not asked for */
 	char delimiter;
 	bool subscribed, has_status;
 	struct imap_status status; /* without its name */

@@ -37,6 +37,7 @@ enum cli_exit cli_exit_of(int err)
 	case ERR_TOOBIG:
 	case ERR_NOTEMPTY:
 	case ERR_BUSY:
+	case ERR_ACCESS:
 	case ERR_READONLY:
 	case ERR_CANCELED:
 	case ERR_BLOCKED:

@@ -14,10 +14,10 @@
 
 /* All attributes that answer by name; a message has some, a mailbox others. */
 static const char *const names[] = {
-	"flags",        "labels",  "uid",         "uidvalidity", "modseq",
-	"internaldate", "size",    "message-id",  "emailid",     "threadid",
-	"body",         "pending", "error",       "uidnext",     "highestmodseq",
-	"messages",     "unseen",  "special-use", "sync",        "subscribed",
+	"flags", "labels",     "uid",           "uidvalidity", "modseq", "internaldate",
+	"size",  "message-id", "emailid",       "threadid",    "body",   "pending",
+	"error", "uidnext",    "highestmodseq", "messages",    "unseen", "special-use",
+	"sync",  "subscribed", "mailboxid",     "rights",
 };
 
 static void print_line(const char *name, char *value, ssize_t len)

@@ -21,6 +21,7 @@ int mount_errno(int err)
 		return ENETUNREACH;
 	case ERR_AUTH:
 	case ERR_TLS:
+	case ERR_ACCESS:
 		return EACCES;
 	case ERR_NOTFOUND:
 		return ENOENT;

@@ -70,6 +70,8 @@ void mount_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
 		return;
 	}
 	r = check_new(m, parent, name, &dir);
+	if (r == 0 && !store_name_is_scratch(name))
+		r = store_rights_check(m->store, dir.id, "i");
 	if (r == 0)
 		r = store_node_create(m->store, dir.id, name, STORE_KIND_FILE, mode & 0777, NULL,
 		                      &n);

@@ -10,19 +10,11 @@
 
 int mount_write_allowed(struct mount *m, const struct store_node *n)
 {
-	struct store_mailbox box;
-	int r;
-
 	if (n->kind == STORE_KIND_FILE)
 		return 0;
 	if (n->kind != STORE_KIND_MESSAGE)
 		return ERR_PERM;
-	r = store_mailbox_get(m->store, n->parent, &box);
-	if (r < 0)
-		return r;
-	r = box.read_only ? ERR_READONLY : 0;
-	store_mailbox_release(&box);
-	return r;
+	return store_rights_check(m->store, n->parent, "ite");
 }
 
 /* The entry with a spool that may be written; the lock is held. */

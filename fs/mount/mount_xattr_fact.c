@@ -148,6 +148,16 @@ static void box_use(const struct store_mailbox *box, struct buf *out)
 	put_text(out, use);
 }
 
+static void box_mailboxid(const struct store_mailbox *box, struct buf *out)
+{
+	put_text(out, box->mailboxid);
+}
+
+static void box_rights(const struct store_mailbox *box, struct buf *out)
+{
+	put_text(out, box->rights);
+}
+
 static void box_profile(const struct store_mailbox *box, struct buf *out)
 {
 	put_text(out, mount_profile_name(box->profile));
@@ -181,6 +191,8 @@ static const struct mailbox_fact mailbox_facts[] = {
 	{ "messages", box_messages, NULL },
 	{ "unseen", box_unseen, NULL },
 	{ "special-use", box_use, NULL },
+	{ "mailboxid", box_mailboxid, NULL },
+	{ "rights", box_rights, NULL },
 	{ "sync", box_profile, set_profile },
 	{ "subscribed", box_subscribed, set_subscribed },
 };

@@ -23,6 +23,7 @@ bool err_is_final(int err)
 	case ERR_NOTEMPTY:
 	case ERR_READONLY:
 	case ERR_VERSION:
+	case ERR_ACCESS:
 		return true;
 	case ERR_OK:
 	case ERR_IO:
@@ -95,6 +96,8 @@ const char *err_text(int err)
 		return "local state is of a newer version";
 	case ERR_BLOCKED:
 		return "waits for an action that failed";
+	case ERR_ACCESS:
+		return "no right to do that";
 	}
 	return "unknown error";
 }

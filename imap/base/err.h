@@ -35,6 +35,7 @@ enum err {
 	ERR_LOCKED = -21,   /* another process holds the account's state */
 	ERR_VERSION = -22,  /* on-disk state is of a newer version: refused, not guessed */
 	ERR_BLOCKED = -23,  /* an action this one depends on has failed */
+	ERR_ACCESS = -24,   /* the server gives us no right to it (ACL) */
 };
 
 /* True: this request will never succeed as it stands, so stop asking.  False

@@ -36,6 +36,7 @@ class Mailbox:
     def __init__(self, name, uidvalidity):
         self.name, self.uidvalidity, self.uidnext = name, uidvalidity, 1
         self.mailboxid = f"F{uidvalidity}"
+        self.rights = "lrswipkxtea"     # what MYRIGHTS says; not enforced
         self.messages = []
         self.expunged = []      # (mod-sequence, UID)
         self.highestmodseq = 1  # None: the mailbox has none

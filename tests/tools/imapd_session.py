@@ -95,7 +95,7 @@ class Session(Modseq):
         name = command.name.lower().replace(" ", "_")
         handler = getattr(self, "do_" + name, None)
         needs = {"do_move": "MOVE", "do_uid_move": "MOVE", "do_uid_expunge": "UIDPLUS",
-                 "do_unselect": "UNSELECT", "do_idle": "IDLE", "do_enable": "ENABLE"}.get("do_" + name)
+                 "do_unselect": "UNSELECT", "do_idle": "IDLE", "do_enable": "ENABLE", "do_myrights": "ACL"}.get("do_" + name)
         try:
             if handler is None or needs and needs not in self.server.capabilities:
                 raise Refused(f"BAD unknown command {command.name}")
@@ -201,6 +201,10 @@ class Session(Modseq):
 
     def do_lsub(self, command):
         return self._list(command, self.server.subscribed)
+
+    def do_myrights(self, command):
+        box = self._mailbox(command.args[0])
+        return Reply([f'MYRIGHTS "{box.name}" {box.rights}'])
 
     @property
     def _objectid(self):

@@ -15,7 +15,7 @@
 #include "log.h"
 #include "mem.h"
 
-#define LAST_ERR ERR_BLOCKED
+#define LAST_ERR ERR_ACCESS
 
 static void test_err_texts(void **state)
 {
@@ -36,9 +36,9 @@ static void test_err_final(void **state)
 		                    ERR_OFFLINE, ERR_AUTH,    ERR_CONFLICT, ERR_TIMEOUT,
 		                    ERR_TLS,     ERR_NOSPACE, ERR_BUSY,     ERR_CANCELED,
 		                    ERR_LOCKED,  ERR_BLOCKED, -999,         INT_MIN };
-	static const int stop[] = { ERR_NOTFOUND, ERR_EXISTS, ERR_PERM,   ERR_QUOTA,
-		                    ERR_REFUSED,  ERR_INVAL,  ERR_TOOBIG, ERR_NOTEMPTY,
-		                    ERR_READONLY, ERR_LIMIT,  ERR_VERSION };
+	static const int stop[] = { ERR_NOTFOUND, ERR_EXISTS, ERR_PERM,    ERR_QUOTA,
+		                    ERR_REFUSED,  ERR_INVAL,  ERR_TOOBIG,  ERR_NOTEMPTY,
+		                    ERR_READONLY, ERR_LIMIT,  ERR_VERSION, ERR_ACCESS };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
