@@ -187,6 +187,48 @@ int store_message_flag(struct store *s, int64_t id, const char *add, const char 
 	return r < 0 ? r : store_txn_end(s, flag_node(s, id, add, del));
 }
 
+/* The list stands for a state of the message: the one shown without this action, which holds up to
+ * the mod-sequence of the last complete pass, or the message's own. */
+static int keep_base(struct store *s, int64_t id)
+{
+	_cleanup_free_ char *base = NULL;
+	struct store_op last = { 0 };
+	int r = store_log_last(s, id, 0, &last);
+	int64_t seq = last.seq;
+	bool wanted = r == 1 && last.kind == STORE_OP_FLAGS && !last.base;
+
+	store_op_release(&last);
+	if (r < 0 || !wanted)
+		return r < 0 ? r : 0;
+	base = store_message_view_flags(s, id, seq);
+	if (!base)
+		return ERR_IO;
+	return store_db_run(&s->db,
+	                    "UPDATE op SET base_flags = ?2, base_modseq = coalesce((SELECT"
+	                    " max(m.modseq, x.highestmodseq) FROM message m, mailbox x"
+	                    " WHERE m.id = op.message AND m.uid > 0 AND x.id = m.mailbox"
+	                    " AND x.highestmodseq > 0), 0) WHERE seq = ?1",
+	                    "is", seq, base);
+}
+
+static int set_flags(struct store *s, int64_t id, const char *flags)
+{
+	_cleanup_free_ char *view = store_message_view_flags(s, id, 0);
+	_cleanup_free_ char *extra = wordset_minus(view, flags);
+	int r = flag_node(s, id, flags, extra);
+
+	if (r == 1 && keep_base(s, id) < 0)
+		return ERR_IO;
+	return r;
+}
+
+int store_message_set_flags(struct store *s, int64_t id, const char *flags)
+{
+	int r = store_txn_begin(s);
+
+	return r < 0 ? r : store_txn_end(s, set_flags(s, id, flags));
+}
+
 /* ---- remove ---- */
 
 /* Takes back what a removal makes pointless: flag changes and moves that nothing came after.

@@ -102,10 +102,21 @@ static int undecided(struct store *s, int64_t seq)
 	return store_db_run(&s->db, "UPDATE op SET decided = 0 WHERE seq = ?1", "i", seq);
 }
 
+/* A list of flags that others came in the way of: on top of whatever they have done. */
+static int forget_base(struct store *s, int64_t seq)
+{
+	int r = store_db_run(&s->db, "UPDATE op SET base_flags = NULL WHERE seq = ?1 AND err = ?2",
+	                     "ii", seq, store_err_to_disk(ERR_CONFLICT));
+
+	return r < 0 ? r : 1;
+}
+
 static int retry_parked(struct store *s, int64_t seq)
 {
 	int r = is_parked(s, seq);
 
+	if (r == 1)
+		r = forget_base(s, seq);
 	if (r == 1)
 		r = retry_locked(s, seq);
 	return r < 0 ? r : undecided(s, seq);

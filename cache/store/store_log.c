@@ -10,7 +10,7 @@
 	" o.target, o.message, o.copy, o.spool,"                                                  \
 	" (SELECT max(needs) FROM dep WHERE dep.seq = o.seq), m.uid, x.uidvalidity, o.add_words," \
 	" o.del_words, o.name, o.delete_mode, o.step, o.evidence, o.err, o.error, o.created_ms,"  \
-	" o.not_before_ms, o.tries"
+	" o.not_before_ms, o.tries, o.base_flags, o.base_modseq"
 #define FROM_LOG                                             \
 	" FROM op o LEFT JOIN message m ON m.id = o.message" \
 	" LEFT JOIN mailbox x ON x.id = m.mailbox "
@@ -40,6 +40,8 @@ static void read_op(sqlite3_stmt *st, struct store_op *op)
 		.created_ms = sqlite3_column_int64(st, 19),
 		.not_before_ms = sqlite3_column_int64(st, 20),
 		.tries = sqlite3_column_int(st, 21),
+		.base = store_db_dup(st, 22),
+		.base_modseq = (uint64_t)sqlite3_column_int64(st, 23),
 	};
 	if (op->uid == 0)
 		op->uidvalidity = 0;
@@ -52,6 +54,7 @@ void store_op_release(struct store_op *op)
 	free(op->name);
 	free(op->evidence);
 	free(op->error);
+	free(op->base);
 	*op = (struct store_op){ 0 };
 }
 

@@ -37,6 +37,9 @@ int store_message_by_uid(struct store *s, int64_t mailbox, uint32_t uid, int64_t
  * was logged, 0 when nothing was to do.  ERR_PERM: keywords the mailbox cannot keep. */
 int store_message_flag(struct store *s, int64_t id, const char *add, const char *del);
 
+/* The same with the whole list; the action keeps what it was written on (store_op.h: base). */
+int store_message_set_flags(struct store *s, int64_t id, const char *flags);
+
 /* Numbered on disk, never renumbered */
 enum store_delete {
 	STORE_DELETE_TRASH = 1, /* move to \Trash; where there is none, or in it: expunge */

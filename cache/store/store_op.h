@@ -61,6 +61,9 @@ struct store_op {
 	char *evidence;            /* the sync layer's own record, NULL */
 	int err;                   /* PARKED: enum err */
 	char *error;               /* the reason, for a person */
+	char *base;                /* FLAGS: the whole list was given, and the flags were these;
+	                              NULL: only the delta was asked for */
+	uint64_t base_modseq;      /* and this covers them; 0: unknown */
 	int64_t created_ms, not_before_ms; /* wall clock */
 	int tries;
 };
@@ -110,7 +113,8 @@ int store_op_park(struct store *s, int64_t seq, int err, const char *reason);
 /*
  * The user's choices for a parked action.  ERR_NOTFOUND: it is not parked; ERR_BLOCKED: it waits
  * for another that is, about which there is to be decided.  Of _retry ERR_CONFLICT: its message is
- * gone from the server, and the content is not here to be uploaded instead.
+ * gone from the server, and the content is not here to be uploaded instead.  A list of flags is
+ * tried again on top of whatever others have done.
  */
 int store_op_retry(struct store *s, int64_t seq); /* and what it blocks */
 int store_op_drop(struct store *s, int64_t seq);  /* takes the change back; an upload's

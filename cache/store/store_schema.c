@@ -123,6 +123,13 @@ static const char *const steps[] = {
 	"CREATE INDEX mailbox_mailboxid ON mailbox (mailboxid) WHERE mailboxid IS NOT NULL;",
 
 	"ALTER TABLE op ADD COLUMN decided INTEGER NOT NULL DEFAULT 0;", /* by a policy */
+	/* What an absolute list of flags was written on: NULL where only a change was asked for */
+	"ALTER TABLE op ADD COLUMN base_flags TEXT;"
+	"ALTER TABLE op ADD COLUMN base_modseq INTEGER NOT NULL DEFAULT 0;"
+	/* Mod-sequences of another mailbox or UID mean nothing. */
+	"CREATE TRIGGER op_base AFTER UPDATE OF uid, mailbox ON message"
+	" WHEN old.uid IS NOT new.uid OR old.mailbox IS NOT new.mailbox"
+	" BEGIN UPDATE op SET base_modseq = 0 WHERE message = new.id AND base_modseq != 0; END;",
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))

@@ -29,6 +29,14 @@ enum sync_policy {
 	SYNC_POLICY_ABORT,      /* it waits, and nothing more is sent until the user says go */
 };
 
+/* Others have changed a message's flags since a whole list of them was written here. */
+enum sync_conflict {
+	SYNC_CONFLICT_MERGE,  /* what the list changed is changed, theirs stays too */
+	SYNC_CONFLICT_MINE,   /* exactly the list */
+	SYNC_CONFLICT_THEIRS, /* the list is dropped */
+	SYNC_CONFLICT_ASK,    /* the action is parked */
+};
+
 struct sync_config {
 	const char *state_dir, *cache_dir;
 	const char *host, *user;
@@ -42,8 +50,10 @@ struct sync_config {
 	int timeout_ms; /* 0: 30 s */
 	int poll_ms;    /* where no push is offered; 0: 5 min */
 	int hold_ms;
-	int connections; /* 0: 2 */
-	bool offline;    /* start paused */
+	enum sync_conflict conflict;
+	int conflict_tries; /* of a store that others keep forestalling; 0: 4 */
+	int connections;    /* 0: 2 */
+	bool offline;       /* start paused */
 	enum store_profile profile;
 	uint64_t max_size;                   /* bodies fetched unasked; 0: no limit */
 	int max_age_days;                    /* 0: no limit */

@@ -107,7 +107,8 @@ static void send_delta(struct sync_batch *b, struct sync_box *box, size_t first)
 	sync_uids_release(&uids);
 }
 
-static void send_fetch(struct sync_batch *b, struct sync_box *box, struct sync_reply *reply)
+void sync_batch_fetch(struct sync_batch *b, struct sync_box *box, const char *items,
+                      struct sync_reply *reply)
 {
 	struct sync_uids uids = { 0 };
 
@@ -117,7 +118,7 @@ static void send_fetch(struct sync_batch *b, struct sync_box *box, struct sync_r
 
 		n = sync_uids_fit(uids.items + at, uids.count - at);
 		imap_cmd_uids(cmd, uids.items + at, n);
-		imap_cmd_raw(cmd, "(UID FLAGS)");
+		imap_cmd_raw(cmd, items);
 		sync_link_send(b->link, &cmd, box, sync_reply_done, reply);
 	}
 	sync_uids_release(&uids);
@@ -148,10 +149,18 @@ static int look(struct sync_batch *b, struct sync_box *box, struct sync_reply *f
 	box->data = echo_data;
 	box->ctx = b;
 	sync_reply_release(fetched);
-	send_fetch(b, box, fetched);
+	sync_batch_fetch(b, box, "(UID FLAGS)", fetched);
 	r = sync_link_run(b->link, 0);
 	box->data = NULL;
 	return r;
+}
+
+static bool any_open(const struct sync_batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->acts[i].settled)
+			return true;
+	return false;
 }
 
 static bool any_wrong(const struct sync_batch *b)
@@ -172,10 +181,12 @@ int sync_run_flags(struct sync_batch *b)
 		return r < 0 ? r : 0;
 	r = refuse_impossible(b, box);
 	qsort(b->acts, b->count, sizeof(*b->acts), by_uid);
+	if (r == 0)
+		r = sync_run_guarded(b, box);
 	for (size_t i = 0; r == 0 && i < b->count; i++)
 		if (!b->acts[i].shared && !b->acts[i].settled)
 			send_delta(b, box, i);
-	if (r == 0)
+	if (r == 0 && any_open(b))
 		r = look(b, box, &fetched);
 	if (r == 0 && any_wrong(b)) /* the first may have been answered before the STOREs */
 		r = look(b, box, &fetched);

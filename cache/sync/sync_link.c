@@ -394,6 +394,15 @@ void sync_set_copy(struct imap_set *out, const struct imap_set *from)
 	memcpy(out->ranges, from->ranges, from->count * sizeof(*out->ranges));
 }
 
+void sync_set_append(struct imap_set *set, const struct imap_set *more)
+{
+	if (more->count == 0)
+		return;
+	set->ranges = mem_realloc(set->ranges, set->count + more->count, sizeof(*set->ranges));
+	memcpy(set->ranges + set->count, more->ranges, more->count * sizeof(*set->ranges));
+	set->count += more->count;
+}
+
 void sync_reply_fill(struct sync_reply *out, const struct imap_result *res)
 {
 	*out = (struct sync_reply){

@@ -106,6 +106,7 @@ struct sync_reply {
 };
 void sync_reply_fill(struct sync_reply *out, const struct imap_result *res);
 void sync_reply_release(struct sync_reply *r);
+void sync_set_append(struct imap_set *set, const struct imap_set *more);
 void sync_set_copy(struct imap_set *out, const struct imap_set *from);
 int sync_link_exec(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *box,
                    struct sync_reply *out);

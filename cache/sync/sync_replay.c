@@ -233,12 +233,17 @@ size_t sync_uids_fit(const uint32_t *uids, size_t count)
 }
 
 /* Several commands answer to one reply: the first refusal counts. */
-static void merge_reply(void *ctx, const struct imap_result *res)
+void sync_store_done(void *ctx, const struct imap_result *res)
 {
 	struct sync_reply *reply = ctx;
 
 	if (reply->err < 0)
 		return;
+	if (res->err == 0 && reply->code == IMAP_CODE_MODIFIED) {
+		if (res->resp->code == IMAP_CODE_MODIFIED)
+			sync_set_append(&reply->code_set, &res->resp->code_set);
+		return;
+	}
 	sync_reply_release(reply);
 	sync_reply_fill(reply, res);
 }
@@ -258,7 +263,7 @@ void sync_search_send(struct sync_link *l, struct sync_box *box, const char *cri
 			imap_cmd_raw(cmd, "UID");
 			imap_cmd_uids(cmd, uids->items + at, n);
 		}
-		sync_link_send(l, &cmd, box, merge_reply, reply);
+		sync_link_send(l, &cmd, box, sync_store_done, reply);
 		at += n;
 	} while (uids && at < uids->count);
 }
@@ -282,7 +287,7 @@ void sync_store_send(struct sync_link *l, struct sync_box *box, const struct syn
 		imap_cmd_uids(cmd, uids->items + at, n);
 		imap_cmd_rawf(cmd, "%cFLAGS.SILENT", sign);
 		imap_cmd_flags(cmd, flags);
-		sync_link_send(l, &cmd, box, merge_reply, reply);
+		sync_link_send(l, &cmd, box, sync_store_done, reply);
 	}
 }
 

@@ -102,6 +102,16 @@ void sync_store_send(struct sync_link *l, struct sync_box *box, const struct syn
 /* Decides about what is parked since the last call; *changed is set when that made a difference.
  * ERR_IO. */
 int sync_policy_run(struct sync_link *l, bool *changed);
+/* A done function for several commands with one struct sync_reply: keeps the first refusal, or the
+ * last OK; what was MODIFIED of any of them. */
+void sync_store_done(void *ctx, const struct imap_result *res);
+
+/* Queues UID FETCH of these items for all that are not settled. */
+void sync_batch_fetch(struct sync_batch *b, struct sync_box *box, const char *items,
+                      struct sync_reply *reply);
+
+/* Settles those flag changes that were written as a whole list, as -o conflict= says. */
+int sync_run_guarded(struct sync_batch *b, struct sync_box *box);
 
 /* ---- The kinds ---- */
 int sync_run_flags(struct sync_batch *b);

@@ -106,6 +106,8 @@ void cli_account_sync_config(const struct cli_options *o, struct cli_password *p
 		.timeout_ms = o->timeout_ms,
 		.poll_ms = o->poll_ms,
 		.hold_ms = o->hold_ms,
+		.conflict = (enum sync_conflict)o->conflict,
+		.conflict_tries = o->conflict_tries,
 		.connections = o->connections,
 		.offline = o->offline,
 		.profile = (enum store_profile)o->profile,

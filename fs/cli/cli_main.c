@@ -38,6 +38,8 @@ static const char help[] =
 	"  -o sync=                  full, headers, new-only, blind, none\n"
 	"  -o max-size=SIZE, max-age=DAYS  of messages fetched unasked\n"
 	"  -o delete=                trash, expunge, flag\n"
+	"  -o conflict=              merge, mine, theirs, ask: a list of flags, others changed "
+	"them\n"
 	"  -o hold=2s, poll=5m, timeout=30s, connections=2\n"
 	"  -o offline                mount without connecting; imapfs resume goes online\n"
 	"  -o disable=WORD:WORD      capabilities of the server not to use\n"

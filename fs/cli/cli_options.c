@@ -84,6 +84,14 @@ static const struct choice failed_choices[] = {
 	{ NULL, 0 },
 };
 
+static const struct choice conflict_choices[] = {
+	{ "merge", SYNC_CONFLICT_MERGE },
+	{ "mine", SYNC_CONFLICT_MINE },
+	{ "theirs", SYNC_CONFLICT_THEIRS },
+	{ "ask", SYNC_CONFLICT_ASK },
+	{ NULL, 0 },
+};
+
 #define AT(field) .offset = offsetof(struct cli_options, field)
 #define SECONDS(n) ((int64_t)(n)*1000)
 
@@ -101,6 +109,8 @@ static const struct option options[] = {
 	{ "state-dir", KIND_PATH, AT(state_dir) },
 	{ "cache-dir", KIND_PATH, AT(cache_dir) },
 	{ "delete", KIND_CHOICE, AT(delete_mode), .choices = delete_choices },
+	{ "conflict", KIND_CHOICE, AT(conflict), .choices = conflict_choices },
+	{ "conflict-tries", KIND_NUMBER, AT(conflict_tries), .min = 3, .max = 100 },
 	{ "sync", KIND_CHOICE, AT(profile), .choices = profile_choices, .bare_ignored = true },
 	{ "max-size", KIND_SIZE, AT(max_size) },
 	{ "max-age", KIND_NUMBER, AT(max_age_days), .min = 0, .max = 100000 },

@@ -29,6 +29,8 @@ struct cli_options {
 	int max_age_days;
 	int on_missing_mailbox, on_conflict, on_refused; /* enum sync_policy */
 	int connections;
+	int conflict; /* enum sync_conflict */
+	int conflict_tries;
 	int hold_ms, poll_ms, timeout_ms;
 	bool offline;
 	bool foreground, debug, help, version;

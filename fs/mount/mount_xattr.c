@@ -136,18 +136,16 @@ static int change_flags(struct mount *m, const struct store_node *n, const char 
 
 static int set_flags(struct mount *m, const struct store_node *n, const char *value, size_t len)
 {
-	_cleanup_free_ char *add = NULL, *del = NULL, *now = NULL;
+	_cleanup_free_ char *add = NULL, *del = NULL;
 	bool absolute;
 	int r = mount_flags_parse(value, len, &absolute, &add, &del);
 
-	if (r == 0 && absolute) {
-		r = flags_now(m, n, &now);
-		if (r < 0)
-			return r;
-		free(del);
-		del = wordset_minus(now, add);
-	}
-	return r < 0 ? r : change_flags(m, n, add, del);
+	if (r < 0 || !absolute)
+		return r < 0 ? r : change_flags(m, n, add, del);
+	r = store_message_set_flags(m->store, n->id, add);
+	if (r > 0)
+		sync_kick(m->sync);
+	return r;
 }
 
 /* Sets or removes `user.imap.flag.NAME`; `flags` as of setxattr(2).  Returns an errno. */

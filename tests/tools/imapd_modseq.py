@@ -68,6 +68,16 @@ class Modseq:
         gone = sorted(uid for when, uid in self.box.expunged if when > modseq and wanted(uid))
         return [f"VANISHED (EARLIER) {set_text(gone)}".encode()] if gone else []
 
+    def store_modifiers(self, words):
+        """Whether a message may be changed."""
+        if not words:
+            return lambda message: True
+        words = [text_of(w).upper() for w in words]
+        if words[0] != "UNCHANGEDSINCE" or self.modseq_of(self.box) is None:
+            raise Refused("BAD strange modifier")
+        self.condstore = True
+        return lambda message: message.modseq <= int(words[1])
+
     def fetch_modifiers(self, command, items):
         """(whether a message is to be answered, the VANISHED lines)."""
         if not isinstance(command.args[1], list) or len(command.args) < 3:

@@ -373,14 +373,19 @@ class Session(Modseq):
     do_uid_fetch = do_fetch
 
     def do_store(self, command):
-        how = text_of(command.args[1]).upper()
+        args = list(command.args)
+        unchanged = self.store_modifiers(args.pop(1) if isinstance(args[1], list) else [])
+        how = text_of(args[1]).upper()
         found = re.fullmatch(r"([+-]?)FLAGS(\.SILENT)?", how)
-        flags = command.args[2] if isinstance(command.args[2], list) else command.args[2:]
-        flags = set(map(text_of, flags))
+        flags = set(map(text_of, args[2] if isinstance(args[2], list) else args[2:]))
         if not found or self.server.strict and not found[1]:
             raise Refused("BAD strange STORE")
         reply = Reply()
+        modified = []
         for number, message in self._chosen(command, write=True):
+            if not unchanged(message):
+                modified.append(message.uid if command.name.startswith("UID") else number)
+                continue
             kept = message.flags if found[1] else set()
             wanted = kept - flags if found[1] == "-" else kept | flags
             if wanted != message.flags:
@@ -392,6 +397,8 @@ class Session(Modseq):
             if items:
                 items = ["UID", *items] if command.name.startswith("UID") else items
                 reply.untagged.append(self.fetch_line(number, message, items))
+        if modified:
+            reply.tagged = f"OK [MODIFIED {set_text(modified)}] not all"
         return reply
 
     do_uid_store = do_store

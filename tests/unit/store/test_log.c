@@ -52,6 +52,67 @@ static void test_flags_fold(void **state)
 	                 world_op(w, 0, STORE_OP_FLAGS).seq);
 }
 
+static void assert_base(struct world *w, size_t index, const char *flags, uint64_t modseq)
+{
+	struct store_op *l = NULL;
+	size_t n = 0;
+
+	OK(store_op_list(w->s, &l, &n));
+	assert_true(index < n);
+	if (flags)
+		assert_string_equal(l[index].base, flags);
+	else
+		assert_null(l[index].base);
+	assert_true(l[index].base_modseq == modseq);
+	store_op_list_free(l, n);
+}
+
+/* R195, R184: a whole list keeps what it was written on, and the mod-sequence that covers that: of the
+ * last complete pass or the message's own; of another mailbox it means nothing */
+static void test_flags_base(void **state)
+{
+	struct world *w = *state;
+	int64_t a = world_pull(w, w->inbox, 5, "\\Seen"), b = world_pull(w, w->inbox, 6, "$x");
+	struct store_op_done moved = { .uidvalidity = 7, .uid = 9 };
+
+	assert_int_equal(store_message_flag(w->s, a, "$y", ""), 1);
+	assert_base(w, 0, NULL, 0);
+	OK(store_pull_complete(w->s, w->inbox, 7, INT64_MAX - 1, 2, 0));
+	assert_int_equal(store_message_set_flags(w->s, a, "\\Seen $y"), 0);
+	assert_int_equal(store_message_set_flags(w->s, a, "\\Flagged"), 1);
+	assert_base(w, 0, "\\Seen", INT64_MAX - 1);
+	assert_flags(w, a, "\\Flagged");
+	OK(store_pull_flags(w->s, w->inbox, 6, "", INT64_MAX));
+	OK(store_message_move(w->s, b, w->work, "b.eml", false, 0));
+	assert_int_equal(store_message_set_flags(w->s, b, "$z"), 1);
+	world_reopen(w);
+	assert_base(w, 2, "", INT64_MAX);
+	OK(store_op_done(w->s, world_op(w, 1, STORE_OP_MOVE).seq, &moved));
+	assert_base(w, 1, "", 0);
+	assert_base(w, 0, "\\Seen", INT64_MAX - 1);
+}
+
+/* Folded away, or retried after a conflict, it is a plain change again */
+static void test_base_ends(void **state)
+{
+	struct world *w = *state;
+	int64_t a = world_pull(w, w->inbox, 5, "\\Seen");
+	int64_t seq;
+
+	assert_int_equal(store_message_set_flags(w->s, a, ""), 1);
+	assert_int_equal(store_message_set_flags(w->s, a, "\\Seen"), 1);
+	assert_int_equal(world_ops(w), 0);
+	assert_int_equal(store_message_set_flags(w->s, a, "$x"), 1);
+	seq = world_op(w, 0, STORE_OP_FLAGS).seq;
+	OK(store_op_park(w->s, seq, ERR_PERM, "no"));
+	OK(store_op_retry(w->s, seq));
+	assert_base(w, 0, "\\Seen", 0);
+	OK(store_op_park(w->s, seq, ERR_CONFLICT, "they are: $y"));
+	OK(store_op_retry(w->s, seq));
+	assert_base(w, 0, NULL, 0);
+	assert_flags(w, a, "$x");
+}
+
 /* R162, R164: flag changes before an expunge go, but not those that a copy saw */
 static void test_expunge_drops_flags(void **state)
 {
@@ -505,6 +566,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
 		T(test_flags_view),
+		T(test_flags_base),
+		T(test_base_ends),
 		T(test_flags_fold),
 		T(test_expunge_drops_flags),
 		T(test_upload),

@@ -142,6 +142,16 @@ static int do_flag(struct drive *d, char **w)
 	return r < 0 ? r : 0;
 }
 
+static int do_set(struct drive *d, char **w)
+{
+	struct store_node n;
+	int r = node_at(d, w[1], &n);
+
+	if (r == 0)
+		r = store_message_set_flags(d->st, n.id, w[2]);
+	return r < 0 ? r : 0;
+}
+
 static int spool_from(struct drive *d, int64_t node, const char *file)
 {
 	char chunk[65536];
@@ -273,6 +283,10 @@ static int command(struct drive *d, char **w)
 		r = show_status(d);
 	else if (strcmp(w[0], "flag") == 0)
 		r = do_flag(d, w);
+	else if (strcmp(w[0], "set") == 0)
+		r = do_set(d, w);
+	else if (strcmp(w[0], "retry") == 0)
+		r = store_op_retry(d->st, atoll(w[1]));
 	else if (strcmp(w[0], "append") == 0)
 		r = do_append(d, w);
 	else if (strcmp(w[0], "edit") == 0)
@@ -330,6 +344,10 @@ static void options(struct drive *d, int argc, char **argv)
 			d->cfg.offline = atoi(argv[i + 1]) != 0;
 		else if (strcmp(argv[i], "connections") == 0)
 			d->cfg.connections = atoi(argv[i + 1]);
+		else if (strcmp(argv[i], "conflict") == 0)
+			d->cfg.conflict = (enum sync_conflict)atoi(argv[i + 1]);
+		else if (strcmp(argv[i], "tries") == 0)
+			d->cfg.conflict_tries = atoi(argv[i + 1]);
 		else if (strcmp(argv[i], "profile") == 0)
 			d->cfg.profile = (enum store_profile)atoi(argv[i + 1]);
 	}
