@@ -132,6 +132,9 @@ int store_node_put(struct store *s, int64_t id, bool cur);
 /* In new/: nobody has touched it, or a program says so. */
 bool store_mark_fresh(uint32_t mark);
 
+/* Pairs of CR LF in the next part of a text; *last is the byte before it, 0 at the beginning. */
+int64_t store_crlf_count(const void *data, size_t len, char *last);
+
 /* What changes marks by this handle are renames of files: nobody looks for the names before. */
 void store_set_renames(struct store *s);
 

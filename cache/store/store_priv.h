@@ -158,8 +158,6 @@ int store_op_discard(struct store *s, int64_t seq, int64_t spool);
 
 /* ---- store_body.c ---- */
 char *store_body_message_id(const char *data, size_t len);
-/* Pairs of CR LF in the next part of a text; *last is the byte before it, 0 at the beginning. */
-int64_t store_crlf_count(const void *data, size_t len, char *last);
 /* The body of another message that the server calls the same content, if it is here. */
 int store_body_share_in(struct store *s, int64_t message);
 int store_body_forget(struct store *s, int64_t message); /* it is not here any more */

@@ -56,6 +56,12 @@ static const struct choice tls_choices[] = {
 	{ NULL, 0 },
 };
 
+static const struct choice layout_choices[] = {
+	{ "plain", 0 },
+	{ "maildir", 1 },
+	{ NULL, 0 },
+};
+
 static const struct choice delete_choices[] = {
 	{ "trash", STORE_DELETE_TRASH },
 	{ "expunge", STORE_DELETE_EXPUNGE },
@@ -108,6 +114,8 @@ static const struct option options[] = {
 	{ "config", KIND_PATH, AT(config) },
 	{ "state-dir", KIND_PATH, AT(state_dir) },
 	{ "cache-dir", KIND_PATH, AT(cache_dir) },
+	{ "layout", KIND_CHOICE, AT(maildir), .choices = layout_choices },
+	{ "separator", KIND_TEXT, AT(separator) },
 	{ "delete", KIND_CHOICE, AT(delete_mode), .choices = delete_choices },
 	{ "conflict", KIND_CHOICE, AT(conflict), .choices = conflict_choices },
 	{ "conflict-tries", KIND_NUMBER, AT(conflict_tries), .min = 3, .max = 100 },
@@ -420,8 +428,6 @@ int cli_option_set(struct cli_options *o, const char *name, const char *value,
 
 	if (value != NULL && strlen(value) > OPTION_VALUE_MAX)
 		return err_set(why, ERR_INVAL, "%.32s: value is too long", name);
-	if (strcmp(name, "layout") == 0)
-		return check_single(name, value, "plain", why);
 	if (strcmp(name, "names") == 0)
 		return check_single(name, value, "uid", why);
 	if (strcmp(name, "password") == 0 || strcmp(name, "pass") == 0)
@@ -437,6 +443,9 @@ int cli_option_set(struct cli_options *o, const char *name, const char *value,
 		return 0;
 	if (value == NULL)
 		return err_set(why, ERR_INVAL, "%s needs a value", opt->name);
+	if (strcmp(opt->name, "separator") == 0 &&
+	    (strlen(value) != 1 || strchr(":;!+=^~", *value) == NULL))
+		return err_set(why, ERR_INVAL, "separator is one of : ; ! + = ^ ~");
 	return set_value(opt, o, value, why);
 }
 
@@ -459,6 +468,6 @@ bool cli_option_takes_value(const char *name)
 	const struct option *opt = find_option(name);
 
 	if (opt == NULL)
-		return strcmp(name, "layout") == 0 || strcmp(name, "names") == 0;
+		return strcmp(name, "names") == 0;
 	return takes_value(opt) && !opt->bare_ignored;
 }

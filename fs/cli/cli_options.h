@@ -23,6 +23,8 @@ struct cli_options {
 	char *disable; /* wordset */
 	char *password_command, *password_file;
 	char *config, *state_dir, *cache_dir;
+	int maildir;     /* 1: -o layout=maildir */
+	char *separator; /* before the flags in the names of a Maildir; NULL: ":" */
 	int delete_mode; /* enum store_delete */
 	int profile;     /* enum store_profile */
 	uint64_t max_size;

@@ -109,10 +109,13 @@ static int session_new(struct mount *m, struct err_reason *why)
 	_cleanup_free_ char *words = fuse_options(&m->cfg);
 	char name[] = "imapfs", option[] = "-o", debug[] = "-d";
 	char *argv[] = { name, option, words, debug };
+	struct fuse_lowlevel_ops own_ops = ops;
 	struct fuse_args args = FUSE_ARGS_INIT(m->cfg.debug ? 4 : 3, argv);
 	int fd;
 
-	m->se = fuse_session_new(&args, &ops, sizeof(ops), m);
+	if (m->maildir)
+		mount_maildir_ops(&own_ops);
+	m->se = fuse_session_new(&args, &own_ops, sizeof(own_ops), m);
 	fuse_opt_free_args(&args);
 	if (!m->se)
 		return err_set(why, ERR_INVAL, "mount options not understood: %s", words);
@@ -131,6 +134,8 @@ static int start_parts(struct mount *m, struct err_reason *why)
 {
 	int r = store_open(m->cfg.state_dir, m->cfg.cache_dir, &m->store, why);
 
+	if (r == 0)
+		r = mount_maildir_start(m);
 	if (r == 0)
 		r = mount_files_start(m);
 	if (r == 0)
@@ -313,6 +318,8 @@ int mount_run(struct mount *m, void (*ready)(void *ctx), void *ctx)
 	unmount(m);
 	join_threads(m);
 	record_files(m);
+	if (m->maildir)
+		mount_maildir_end(m);
 	free(buf.mem);
 	return r;
 }
@@ -332,6 +339,7 @@ void mount_close(struct mount **mount)
 	mount_notify_free(&m->notify);
 	mount_losts_free(&m->losts);
 	mount_virtuals_free(&m->virtuals);
+	mount_maildir_free(&m->maildir);
 	mount_dirs_free(&m->dirs);
 	mount_files_free(&m->files);
 	mount_edit_free(&m->edits);

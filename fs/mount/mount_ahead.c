@@ -75,6 +75,7 @@ struct window {
 static bool push(struct mount_ahead *a, const struct store_node *n, struct window *w)
 {
 	struct fuse_bufvec body = FUSE_BUFVEC_INIT(0);
+	_cleanup_free_ char *own = NULL;
 	const void *data;
 	size_t len;
 
@@ -94,6 +95,8 @@ static bool push(struct mount_ahead *a, const struct store_node *n, struct windo
 	}
 	body.buf[0].mem = (void *)(uintptr_t)data;
 	body.buf[0].size = len;
+	if (a->m->maildir)
+		body.buf[0].mem = own = mount_maildir_body(data, len, &body.buf[0].size);
 	return fuse_lowlevel_notify_store(a->m->se, (fuse_ino_t)n->id, 0, &body, 0) != -ENODEV;
 }
 
@@ -146,7 +149,8 @@ static void handle(struct mount_ahead *a, int64_t id)
 
 	if (store_node_get(a->store, id, &n) < 0 || n.kind != STORE_KIND_MESSAGE)
 		return;
-	mount_dirs_count_read(a->m->dirs, n.parent);
+	mount_dirs_count_read(a->m->dirs,
+	                      a->m->maildir ? mount_maildir_listing(n.parent) : n.parent);
 	from = ahead_seq_saw(&a->seq, n.parent, id, steps_from_last(a, n.parent, id));
 	if (from >= 0)
 		push_window(a, n.parent, from);

@@ -52,6 +52,8 @@ void mount_stat(struct mount *m, const struct store_node *n, struct stat *st)
 	st->st_mtim = from_ns(n->mtime_ns);
 	st->st_atim = st->st_mtim;
 	st->st_ctim = from_ns(n->ctime_ns);
+	if (m->maildir)
+		mount_maildir_stat(m, n, st);
 }
 
 /* A size that is only the server's word is asked for again whenever it matters; that of an

@@ -98,6 +98,19 @@ int64_t *mount_dirs_listed(struct mount_dirs *d, size_t *count)
 	return ids;
 }
 
+int mount_dir_list(struct mount *m, struct store *s, int64_t id, int64_t after,
+                   struct store_node *out, int max)
+{
+	return m->maildir ? mount_maildir_list(m, s, (fuse_ino_t)id, after, out, max)
+	                  : store_node_list(s, id, after, out, max);
+}
+
+const char *mount_dir_name(struct mount *m, int64_t id, const struct store_node *n,
+                           char buf[STORE_NAME_MAX + 1])
+{
+	return m->maildir ? mount_maildir_name(m, (fuse_ino_t)id, n, buf) : n->name;
+}
+
 void mount_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mount *m = fuse_req_userdata(req);
@@ -173,19 +186,21 @@ static int list_nodes(struct list *l, int64_t id, off_t off)
 {
 	struct store_node *page = l->m->dirs->page;
 	int64_t after = off < LIST_FIRST ? 0 : off - LIST_FIRST;
+	char name[STORE_NAME_MAX + 1];
 	struct fuse_entry_param e;
 	uint32_t entries = 0;
 	int count;
 
 	do {
-		count = store_node_list(l->m->store, id, after, page, LIST_PAGE);
+		count = mount_dir_list(l->m, l->m->store, id, after, page, LIST_PAGE);
 		if (count < 0)
 			return count;
 		for (int i = 0; i < count; i++) {
 			mount_file_overlay(l->m, &page[i]);
 			mount_entry(l->m, &page[i], &e);
 			after = page[i].id;
-			if (!list_put(l, page[i].name, &e, after + LIST_FIRST)) {
+			if (!list_put(l, mount_dir_name(l->m, id, &page[i], name), &e,
+			              after + LIST_FIRST)) {
 				count_listing(l->m, id, off, entries, false);
 				return 0;
 			}

@@ -171,9 +171,12 @@ static int open_own(struct mount *m, struct store *s, struct mount_file *f, bool
 		          : store_spool_writable(s, f->id, &spool);
 		if (r < 0) /* a body that is not here cannot be changed in part */
 			return r == ERR_NOTFOUND ? ERR_OFFLINE : r;
-		if (spool != f->spool)
+		if (spool != f->spool || m->maildir)
 			mount_file_close(m, f);
 		f->spool = spool;
+		r = m->maildir && !fresh ? mount_maildir_writable(m, s, f->id, spool, &f->size) : 0;
+		if (r < 0)
+			return r;
 		f->write_ok = true;
 	}
 	return mount_file_open(m, s, f);
@@ -268,6 +271,7 @@ void mount_file_overlay(struct mount *m, struct store_node *n)
 		*n = now;
 	f = mount_file_find(m, n->id);
 	if (f && f->dirty && n->kind == STORE_KIND_MESSAGE) {
+		n->crlf = 0;
 		n->size = f->size; /* its date is the server's, whatever is written */
 		n->size_exact = true;
 	} else if (f && f->dirty) {

@@ -11,14 +11,13 @@
  * is given back at once; a writer who comes meanwhile waits for nothing noticeable. */
 enum mount_held mount_held(struct mount *m, struct store *s, int64_t id)
 {
-	_cleanup_free_ char *inside = NULL, *path = NULL;
+	_cleanup_free_ char *path = NULL;
 	enum mount_held held = MOUNT_HELD_UNKNOWN;
 	struct stat st;
 	int fd;
 
-	if (store_node_path(s, id, &inside) < 0)
+	if (mount_path(m, s, id, &path) < 0)
 		return MOUNT_HELD_YES;
-	path = mem_printf("%s/%s", m->cfg.mountpoint, inside);
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? MOUNT_HELD_YES : MOUNT_HELD_UNKNOWN;

@@ -161,6 +161,8 @@ static int queue(struct mount *m, struct store *s, const struct store_node *n,
 	mount_files_unlock(m);
 	if (r == 0)
 		sync_kick(m->sync);
+	if (r == 0 && m->maildir) /* its size is shown otherwise from now on */
+		mount_notify_content(m, n->id);
 	return r;
 }
 

@@ -30,6 +30,7 @@ struct mount_notify {
 	pthread_cond_t cond;
 	pthread_t thread;
 	struct mount *m;
+	struct store *store; /* of another layout, to find out the names it shows */
 	struct note *ring;
 	size_t first, count;
 	bool flood; /* more than the ring holds: all names are in doubt */
@@ -92,6 +93,11 @@ static void tell_name(struct mount *m, int64_t parent, const char *name)
 
 static void tell(struct mount *m, const struct note *note)
 {
+	if (m->maildir && note->what != STORE_CHANGE_BODY) {
+		mount_maildir_tell(m, m->notify->store, note->what, note->node, note->parent,
+		                   note->name);
+		return;
+	}
 	switch (note->what) {
 	case STORE_CHANGE_ADDED:
 	case STORE_CHANGE_REMOVED:
@@ -119,12 +125,13 @@ static bool new_epoch(struct mount *m)
 static void expire_children(struct mount *m, struct store *s, int64_t dir)
 {
 	struct store_node page[32];
+	char name[STORE_NAME_MAX + 1];
 	int64_t after = 0;
 	int count;
 
-	while ((count = store_node_list(s, dir, after, page, 32)) > 0) {
+	while ((count = mount_dir_list(m, s, dir, after, page, 32)) > 0) {
 		for (int i = 0; i < count; i++)
-			tell_name(m, dir, page[i].name);
+			tell_name(m, dir, mount_dir_name(m, dir, &page[i], name));
 		after = page[count - 1].id;
 	}
 }
@@ -187,7 +194,7 @@ static void on_own_change(void *ctx, enum store_change what, int64_t node, int64
 {
 	struct mount *m = ctx;
 
-	if (what == STORE_CHANGE_ATTR || what == STORE_CHANGE_BODY)
+	if ((what == STORE_CHANGE_ATTR && !m->maildir) || what == STORE_CHANGE_BODY)
 		return;
 	for (int i = 0; i < 2; i++) {
 		if (m->own[i].name && name && m->own[i].parent == parent &&
@@ -207,7 +214,7 @@ int mount_notify_start(struct mount *m)
 	pthread_cond_init(&n->cond, NULL);
 	m->notify = n;
 	store_set_listener(m->store, on_own_change, m);
-	return 0;
+	return m->maildir ? store_open(m->cfg.state_dir, m->cfg.cache_dir, &n->store, NULL) : 0;
 }
 
 int mount_notify_run(struct mount *m)
@@ -236,6 +243,7 @@ void mount_notify_free(struct mount_notify **notify)
 		return;
 	for (size_t i = 0; i < n->count; i++)
 		free(n->ring[(n->first + i) % NOTIFY_MAX].name);
+	store_close(&n->store);
 	pthread_cond_destroy(&n->cond);
 	pthread_mutex_destroy(&n->lock);
 	free(n->ring);

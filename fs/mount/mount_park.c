@@ -158,15 +158,17 @@ static void answer(struct mount_park *park, struct parked *p)
 {
 	const void *data;
 	size_t len;
+	int64_t shown;
 	int r = p->err;
 
 	fuse_req_interrupt_func(p->req, NULL, NULL); /* waits for one that is being called */
 	if (r == 0)
 		r = store_body_get(park->store, p->id, &data, &len);
-	if (r == 0 && (int64_t)len < p->told)
-		mount_shrink(park->m, park->store, p->id, (int64_t)len);
+	shown = r == 0 ? mount_shown_size(park->m, data, len) : 0;
+	if (r == 0 && shown < p->told)
+		mount_shrink(park->m, park->store, p->id, shown);
 	if (r == 0)
-		mount_reply_range(p->req, data, len, p->size, p->off);
+		mount_reply_body(park->m, p->req, data, len, p->size, p->off);
 	else
 		fuse_reply_err(p->req, p->err == 0 && r == ERR_NOTFOUND ? EIO : mount_errno(r));
 }

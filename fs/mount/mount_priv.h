@@ -42,6 +42,7 @@ struct mount_ahead;
 struct mount_dirs;
 struct mount_virtuals;
 struct mount_losts;
+struct mount_maildir;
 
 struct mount {
 	struct mount_config cfg; /* its strings are ours */
@@ -64,6 +65,7 @@ struct mount {
 	struct mount_dirs *dirs;
 	struct mount_virtuals *virtuals;
 	struct mount_losts *losts;
+	struct mount_maildir *maildir; /* NULL: the plain layout */
 	/* Names the request under way changes by the kernel's own hand. */
 	struct mount_own {
 		int64_t parent;
@@ -98,6 +100,11 @@ void mount_dirs_free(struct mount_dirs **d);
 void mount_dirs_count_read(struct mount_dirs *d, int64_t id);
 /* All directories the kernel has listed, for a general invalidation; caller frees. */
 int64_t *mount_dirs_listed(struct mount_dirs *d, size_t *count);
+/* What the kernel is shown of a directory: as store_node_list(), and the name of one of these. */
+int mount_dir_list(struct mount *m, struct store *s, int64_t id, int64_t after,
+                   struct store_node *out, int max);
+const char *mount_dir_name(struct mount *m, int64_t id, const struct store_node *n,
+                           char buf[STORE_NAME_MAX + 1]);
 void mount_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void mount_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                       struct fuse_file_info *fi);
@@ -111,6 +118,10 @@ void mount_op_open_none(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *f
 void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                    struct fuse_file_info *fi);
 void mount_reply_range(fuse_req_t req, const void *data, size_t len, size_t size, off_t off);
+/* A body as the layout shows it, and how long that is. */
+void mount_reply_body(struct mount *m, fuse_req_t req, const void *data, size_t len, size_t size,
+                      off_t off);
+int64_t mount_shown_size(struct mount *m, const void *data, size_t len);
 
 /* ---- mount_park.c: reads that wait for a body ---- */
 int mount_park_start(struct mount *m);
@@ -183,6 +194,41 @@ void mount_lost_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t siz
 void mount_lost_readdir(struct mount *m, fuse_req_t req, size_t size, off_t off, bool plus);
 void mount_lost_unlink(struct mount *m, fuse_req_t req, const char *name);
 void mount_lost_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
+
+/* ---- mount_maildir*.c: the other layout.  Each is called only where m->maildir is set ---- */
+int mount_maildir_start(struct mount *m);
+/* Nothing is served any more: empty tmp/ directories go, the plain layout would show them. */
+void mount_maildir_end(struct mount *m);
+void mount_maildir_free(struct mount_maildir **d);
+/* Puts its own functions in place of those that take a name or show a content. */
+void mount_maildir_ops(struct fuse_lowlevel_ops *ops);
+/* As store_node_list() and the name in it, for a directory as the kernel knows it. */
+int mount_maildir_list(struct mount *m, struct store *s, fuse_ino_t dir, int64_t after,
+                       struct store_node *out, int max);
+const char *mount_maildir_name(struct mount *m, fuse_ino_t dir, const struct store_node *n,
+                               char buf[STORE_NAME_MAX + 1]);
+/* Size and links of a node as they are shown. */
+void mount_maildir_stat(struct mount *m, const struct store_node *n, struct stat *st);
+/* A body with LF line ends, from a place that is kept for the next read (NULL: none). */
+struct mount_lf_place;
+void mount_maildir_reply(struct mount_lf_place *place, fuse_req_t req, const void *data, size_t len,
+                         size_t size, off_t off);
+/* By how many bytes it is shorter then; and all of it in memory of its own. */
+int64_t mount_maildir_shorter(const void *data, size_t len);
+char *mount_maildir_body(const void *data, size_t len, size_t *shown);
+/* Whose listing a message belongs to. */
+int64_t mount_maildir_listing(int64_t mailbox);
+/* Its path below the mount point; the caller frees. */
+int mount_maildir_path(struct mount *m, struct store *s, int64_t id, char **out);
+/* The spool of a message that is about to be written gets LF line ends; *size is its new one. */
+int mount_maildir_writable(struct mount *m, struct store *s, int64_t id, int64_t spool,
+                           int64_t *size);
+/* Tells the kernel of a change of the store. */
+void mount_maildir_tell(struct mount *m, struct store *s, enum store_change what, int64_t node,
+                        int64_t parent, const char *name);
+
+/* mount_path.c: the same for either layout */
+int mount_path(struct mount *m, struct store *s, int64_t id, char **out);
 
 /*
  * ---- The threads ----

@@ -21,6 +21,20 @@ void mount_reply_range(fuse_req_t req, const void *data, size_t len, size_t size
 	fuse_reply_buf(req, (const char *)data + (left ? off : 0), left < size ? left : size);
 }
 
+void mount_reply_body(struct mount *m, fuse_req_t req, const void *data, size_t len, size_t size,
+                      off_t off)
+{
+	if (m->maildir)
+		mount_maildir_reply(NULL, req, data, len, size, off);
+	else
+		mount_reply_range(req, data, len, size, off);
+}
+
+int64_t mount_shown_size(struct mount *m, const void *data, size_t len)
+{
+	return (int64_t)len - (m->maildir ? mount_maildir_shorter(data, len) : 0);
+}
+
 /* Reads from the node's spool; ERR_NOTFOUND: it has none. */
 static int read_spool(struct mount *m, const struct store_node *n, int64_t id, char *out,
                       size_t size, off_t off, size_t *got)

@@ -37,16 +37,15 @@ static bool kernel_knows(const char *path, int64_t id, int64_t size)
 
 void mount_shrink(struct mount *m, struct store *s, int64_t id, int64_t size)
 {
-	_cleanup_free_ char *inside = NULL, *path = NULL;
+	_cleanup_free_ char *path = NULL;
 	int64_t end = clock_mono_ms() + SHRINK_MAX_MS;
 	struct timespec nap = { .tv_nsec = 500000 };
 	pthread_attr_t attr;
 	pthread_t thread;
 	char *copy;
 
-	if (store_node_path(s, id, &inside) < 0)
+	if (mount_path(m, s, id, &path) < 0)
 		return;
-	path = mem_printf("%s/%s", m->cfg.mountpoint, inside);
 	if (kernel_knows(path, id, size))
 		return;
 	copy = mem_strdup(path);

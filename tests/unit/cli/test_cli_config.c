@@ -91,7 +91,7 @@ static void test_refused(void **state)
 		{ "[work]\nhost\n", 2, "value" },
 		{ "[work]\nconfig = /x\n", 2, "config" },
 		{ "[work]\npassword = geheim\n", 2, "password-command" },
-		{ "[work]\nlayout = maildir\n", 2, "not in this release" },
+		{ "[work]\nlayout = mbox\n", 2, "plain, maildir" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

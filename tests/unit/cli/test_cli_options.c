@@ -181,7 +181,9 @@ static void test_refused(void **state)
 		{ "a@b /mnt more", "too many" },
 		{ "a@b /mnt -o", "needs a value" },
 		/* of a later release: said so, not passed over */
-		{ "-o layout=maildir a@b /mnt", "not in this release" },
+		{ "-o layout=mbox a@b /mnt", "plain, maildir" },
+		{ "-o separator=/ a@b /mnt", "separator" },
+		{ "-o separator=:: a@b /mnt", "separator" },
 		{ "-o names=subject a@b /mnt", "not in this release" },
 		{ "-o cert=x a@b /mnt", "not in this release" },
 		{ "-o key=x a@b /mnt", "not in this release" },

@@ -20,7 +20,7 @@
 /*
  * Mounts a store without a server, and changes it as a pull would.
  *
- *   mount_probe DIR mount POINT [hold=MS timeout=MS delete=N extra=WORDS ro]
+ *   mount_probe DIR mount POINT [hold=MS timeout=MS delete=N extra=WORDS ro maildir separator=C]
  *   mount_probe DIR list BOX...                  the server's mailboxes are these
  *   mount_probe DIR mail BOX UID SIZE [FLAGS]    a message appears, its body is not here
  *   mount_probe DIR body BOX UID FILE            its body arrives
@@ -86,6 +86,10 @@ static void option(struct mount_config *cfg, const char *word)
 		cfg->delete_mode = (enum store_delete)atoi(word + 7);
 	else if (strncmp(word, "extra=", 6) == 0)
 		cfg->extra = word + 6;
+	else if (strcmp(word, "maildir") == 0)
+		cfg->maildir = true;
+	else if (strncmp(word, "separator=", 10) == 0)
+		cfg->separator = word[10];
 	else if (strcmp(word, "ro") == 0)
 		cfg->read_only = true;
 }
