@@ -198,8 +198,7 @@ static int run_remove(struct change *c)
 
 	if (!name)
 		return done(c);
-	if (c->batch->link->box && c->batch->link->box->mailbox == c->act->op.mailbox)
-		sync_link_unselect(c->batch->link);
+	sync_link_leave(c->batch->link);
 	r = count_messages(c, name, &held);
 	if (r < 0 && !sync_link_up(c->batch->link))
 		return r;
@@ -231,8 +230,7 @@ static int run_rename(struct change *c)
 		return done(c);
 	if (!sync_link_up(c->batch->link))
 		return ERR_OFFLINE;
-	if (c->batch->link->box)
-		sync_link_unselect(c->batch->link);
+	sync_link_leave(c->batch->link);
 	r = sync_batch_sent(c->batch, 1);
 	if (r < 0)
 		return r;

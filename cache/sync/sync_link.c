@@ -558,3 +558,16 @@ void sync_link_unselect(struct sync_link *l)
 	sync_box_unref(&l->box);
 	l->selected = false;
 }
+
+void sync_link_leave(struct sync_link *l)
+{
+	struct imap_cmd *cmd;
+
+	sync_link_unselect(l);
+	if (!l->box || !l->session)
+		return;
+	cmd = imap_cmd_new("EXAMINE");
+	imap_cmd_raw(cmd, "INBOX");
+	sync_link_send(l, &cmd, NULL, NULL, NULL);
+	sync_box_unref(&l->box);
+}

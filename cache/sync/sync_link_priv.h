@@ -129,6 +129,10 @@ int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **o
 /* Leaves the selected mailbox (UNSELECT) where that is offered; queued, not waited for. */
 void sync_link_unselect(struct sync_link *l);
 
+/* The same for sure, before the mailbox goes or gets another name: by EXAMINE of the INBOX where
+ * there is no UNSELECT (RFC 4549 4.2.5).  CLOSE would expunge. */
+void sync_link_leave(struct sync_link *l);
+
 /* ---- sync_modseq.c ---- */
 bool sync_modseq_offered(const struct sync_link *l); /* and not disabled, nor refused */
 void sync_modseq_enable(struct sync_link *l);        /* queues ENABLE */
