@@ -216,6 +216,14 @@ void sync_kick(struct sync *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void sync_refresh(struct sync *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->pull_wanted = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
 void sync_pause(struct sync *s, bool pause)
 {
 	pthread_mutex_lock(&s->lock);

@@ -77,6 +77,9 @@ int sync_probe(const struct sync_config *cfg, struct err_reason *why);
 /* The log has something new. */
 void sync_kick(struct sync *s);
 
+/* What is wanted of the server has changed: a pass is due. */
+void sync_refresh(struct sync *s);
+
 /* Offline on purpose, and back. */
 void sync_pause(struct sync *s, bool pause);
 

@@ -47,7 +47,8 @@ bool sync_modseq_follows(const struct sync_link *l, const struct store_mailbox *
 struct sync_box *sync_modseq_select(struct sync_link *l, const struct store_mailbox *m,
                                     const struct imap_status *seen)
 {
-	bool resync = l->qresync && sync_modseq_follows(l, m, seen);
+	bool resync = l->qresync && sync_modseq_follows(l, m, seen) &&
+	              !sync_profile_new_only(l->sync, m);
 
 	return resync ? sync_link_resync(l, m) : sync_link_select(l, m);
 }

@@ -47,6 +47,16 @@ int sync_pull_pass(struct sync_link *l);
  * 0: all that can be had; 1: there is more; or why the link is lost. */
 int sync_pull_bodies(struct sync_link *l, int64_t mailbox, uint64_t max_bytes);
 
+/* ---- sync_profile.c: what is fetched unasked ---- */
+bool sync_profile_scans(const struct sync *s, const struct store_mailbox *m);  /* at all */
+bool sync_profile_bodies(const struct sync *s, const struct store_mailbox *m); /* bodies, too */
+/* Only what is new; of what is known neither flags nor expunges. */
+bool sync_profile_new_only(const struct sync *s, const struct store_mailbox *m);
+/* How many bytes of the body of each new message are asked for along with its descriptor; 0: none. */
+uint64_t sync_profile_blind(const struct sync *s, const struct store_mailbox *m, uint32_t uidnext);
+/* Older messages' bodies are not fetched; seconds, 0: however old. */
+int64_t sync_profile_since(const struct sync *s);
+
 /* ---- sync_modseq.c ---- */
 
 /* Changes since the store's HIGHESTMODSEQ can be asked for, by what STATUS said (or NULL). */

@@ -13,19 +13,16 @@ enum {
 	WANTS = 32
 };
 
-static bool can_select(const struct store_mailbox *m)
-{
-	return m->selectable && m->wire_name && !m->missing_since_ms &&
-	       m->profile != STORE_PROFILE_NONE;
-}
-
 /* ---- Descriptors and flags ---- */
 
 /* False when the numbers prove that nothing has changed: of flags only mod-sequences can tell. */
-static bool is_due(const struct store_mailbox *m, const struct sync_seen *seen)
+static bool is_due(const struct sync *s, const struct store_mailbox *m,
+                   const struct sync_seen *seen)
 {
 	const struct imap_status *st = seen ? &seen->status : NULL;
 
+	if (sync_profile_new_only(s, m) && seen && seen->has_status && st->has_uidnext)
+		return st->uidvalidity != m->uidvalidity || st->uidnext != m->uidnext;
 	if (!seen || !seen->has_status || m->uidnext == 0 || st->uidvalidity != m->uidvalidity ||
 	    st->uidnext != m->uidnext || st->messages != m->messages)
 		return true;
@@ -83,7 +80,7 @@ static int scan_all(struct sync_link *l, const struct sync_list *list,
 		const struct sync_seen *seen = sync_list_find(list, boxes[i].wire_name);
 		struct sync_box *box;
 
-		if (can_select(&boxes[i]) && is_due(&boxes[i], seen)) {
+		if (sync_profile_scans(l->sync, &boxes[i]) && is_due(l->sync, &boxes[i], seen)) {
 			sync_claim_wait(l->sync, l, boxes[i].id);
 			box = sync_modseq_select(l, &boxes[i],
 			                         seen && seen->has_status ? &seen->status : NULL);
@@ -103,26 +100,6 @@ static int scan_all(struct sync_link *l, const struct sync_list *list,
 }
 
 /* ---- Bodies ---- */
-
-static enum store_profile profile_of(const struct sync *s, const struct store_mailbox *m)
-{
-	return m->profile == STORE_PROFILE_DEFAULT ? s->cfg.profile : m->profile;
-}
-
-static bool wants_bodies(const struct sync *s, const struct store_mailbox *m)
-{
-	switch (profile_of(s, m)) {
-	case STORE_PROFILE_DEFAULT:
-	case STORE_PROFILE_FULL:
-	case STORE_PROFILE_NEW_ONLY:
-	case STORE_PROFILE_BLIND:
-		return can_select(m);
-	case STORE_PROFILE_HEADERS:
-	case STORE_PROFILE_NONE:
-		return false;
-	}
-	return false;
-}
 
 /* People come first: what they want of the mailbox that this link has selected, or of any when
  * there is no other connection. */
@@ -148,9 +125,7 @@ static int bodies_of(struct sync_link *l, struct sync_bodies *b, int64_t mailbox
                      uint64_t max_bytes, uint64_t *bytes, int64_t *queued)
 {
 	const struct sync_config *cfg = &l->sync->cfg;
-	int64_t since = cfg->max_age_days
-	                        ? clock_wall_ns() / 1000000000 - (int64_t)cfg->max_age_days * 86400
-	                        : 0;
+	int64_t since = sync_profile_since(l->sync);
 	struct store_missing *missing = mem_alloc(LOOK_AT * sizeof(*missing));
 	uint32_t below = 0;
 	int n, r = 0;
@@ -196,7 +171,7 @@ int sync_pull_bodies(struct sync_link *l, int64_t mailbox, uint64_t max_bytes)
 
 	if (store_mailbox_get(l->store, mailbox, &m) < 0)
 		return 0;
-	wanted = wants_bodies(l->sync, &m);
+	wanted = sync_profile_bodies(l->sync, &m);
 	store_mailbox_release(&m);
 	if (!wanted)
 		return 0;
@@ -222,7 +197,7 @@ static int bodies_all(struct sync_link *l, const struct store_mailbox *boxes, si
 		struct store_missing one;
 		int64_t id = boxes[i].id;
 
-		if (!wants_bodies(l->sync, &boxes[i]) ||
+		if (!sync_profile_bodies(l->sync, &boxes[i]) ||
 		    store_pull_missing(l->store, id, 0, l->sync->cfg.max_size, 0, &one, 1) < 1)
 			continue;
 		sync_claim_wait(l->sync, l, id);

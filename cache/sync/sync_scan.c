@@ -4,7 +4,7 @@
 
 #include "log.h"
 #include "mem.h"
-#include "sync_evidence_priv.h"
+#include "sync_facts_priv.h"
 #include "sync_pass_priv.h"
 #include "sync_uids_priv.h"
 #include "wordset.h"
@@ -24,25 +24,21 @@
  *   SENT -> [STRANGERS, LATE] -> [COMPARED: UIDs of all that is known] -> settled
  *
  * and where it still does not, or the server will not speak of changes, all is asked for as above.
+ *
+ * Where the profile wants new messages only, none but the first command is sent, and nothing is taken
+ * for gone.
  */
 enum {
 	GROUP = 1000,      /* UIDs asked for in one command */
 	SPARSE = 4,        /* a range is sparse that is so many times its messages, */
 	SPARSE_MIN = 4000, /* and that long */
-	WRITE_EVERY = 500, /* descriptors or flags in one transaction */
 	FEW = 3            /* so many may be gone without a second look */
-};
-
-/* A FETCH answer, kept until it is written */
-struct fact {
-	struct store_descriptor d;
-	bool whole; /* a descriptor; else flags only */
 };
 
 struct sync_scan {
 	struct sync_link *link;
 	struct sync_box *box;
-	const char *descriptor; /* what is asked of new messages */
+	char *descriptor;       /* what is asked of new messages */
 	uint32_t last;          /* all up to this one were known after the last complete pass */
 	uint32_t uidnext;       /* what the commands were planned by; 0: unknown */
 	uint64_t highestmodseq; /* of before the first command */
@@ -52,8 +48,7 @@ struct sync_scan {
 	size_t known_count;
 	bool to_the_end;                      /* a command went up to "*" */
 	uint32_t named_count, new_count, top; /* top: highest UID named */
-	struct fact *facts;
-	size_t fact_count;
+	struct sync_facts facts;
 	struct sync_uids found;     /* by UID SEARCH */
 	struct sync_uids strangers; /* in the old range, but not known */
 	bool sparse, asked, met, late, doubted;
@@ -62,100 +57,36 @@ struct sync_scan {
 	bool refused;           /* it was by mod-sequence, and the server did not like that */
 	uint64_t base;          /* the store's HIGHESTMODSEQ */
 	uint32_t seen_messages; /* by STATUS; UINT32_MAX: unknown */
-	bool recorded;          /* SELECT's facts are in the store */
+	bool new_only;          /* what is known is not looked at again */
 	int err;                /* the first command that failed */
 };
 
-#define DESCRIPTOR "(UID FLAGS RFC822.SIZE INTERNALDATE"
-#define MESSAGE_ID "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]"
-
 /* The Message-ID where the store looks for messages whose UID it does not know
- * (RFC 4549 4.2.2.1), the id of the content where the server has one (RFC 8474 5). */
-static const char *descriptor_items(struct sync_link *l, int64_t mailbox)
+ * (RFC 4549 4.2.2.1), the id of the content where the server has one (RFC 8474 5), the beginning of
+ * the body where the profile says so (4.6). */
+static char *descriptor_items(struct sync_link *l, const struct store_mailbox *m, uint32_t uidnext)
 {
-	bool search = store_pull_expects(l->store, mailbox) > 0;
+	bool search = store_pull_expects(l->store, m->id) > 0;
+	uint64_t blind = sync_profile_blind(l->sync, m, uidnext);
+	_cleanup_free_ char *body = blind ? mem_printf(" BODY.PEEK[]<0.%llu>",
+	                                               (unsigned long long)blind)
+	                                  : NULL;
+	const char *id = imap_session_has(l->session, "OBJECTID")     ? " EMAILID"
+	                 : imap_session_has(l->session, "X-GM-EXT-1") ? " X-GM-MSGID"
+	                                                              : "";
 
-	if (imap_session_has(l->session, "OBJECTID"))
-		return search ? DESCRIPTOR " EMAILID " MESSAGE_ID ")" : DESCRIPTOR " EMAILID)";
-	if (imap_session_has(l->session, "X-GM-EXT-1"))
-		return search ? DESCRIPTOR " X-GM-MSGID " MESSAGE_ID ")"
-		              : DESCRIPTOR " X-GM-MSGID)";
-	return search ? DESCRIPTOR " " MESSAGE_ID ")" : DESCRIPTOR ")";
+	return mem_printf("(UID FLAGS RFC822.SIZE INTERNALDATE%s%s%s)", id,
+	                  search ? " BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]" : "", body ? body : "");
 }
 
 /* ---- Answers ---- */
 
-static void fact_release(struct fact *f)
-{
-	free((char *)(uintptr_t)f->d.flags);
-	free((char *)(uintptr_t)f->d.message_id);
-	free((char *)(uintptr_t)f->d.emailid);
-	free((char *)(uintptr_t)f->d.threadid);
-}
-
-static int write_facts(struct sync_scan *c)
-{
-	int64_t mailbox = c->box->mailbox;
-	struct store *st = c->link->store;
-	int r = store_batch_begin(st);
-
-	if (r < 0)
-		return r;
-	if (!c->recorded && c->box->ok) {
-		struct store_selected sel = {
-			.uidvalidity = c->box->uidvalidity,
-			.read_only = c->box->read_only,
-			.uidnotsticky = c->box->uidnotsticky,
-			.keywords_ok = c->box->keywords_ok,
-			.permanent_flags = c->box->permanent_flags,
-			.mailboxid = c->box->mailboxid,
-		};
-
-		r = store_pull_selected(st, mailbox, &sel);
-		c->recorded = r == 0;
-	}
-	for (size_t i = 0; i < c->fact_count && r >= 0; i++) {
-		const struct store_descriptor *d = &c->facts[i].d;
-
-		r = c->facts[i].whole ? store_pull_descriptor(st, mailbox, d)
-		                      : store_pull_flags(st, mailbox, d->uid, d->flags, d->modseq);
-	}
-	if (r >= 0)
-		return store_batch_commit(st);
-	store_batch_abort(st);
-	return r;
-}
-
 static void flush_facts(struct sync_scan *c)
 {
-	int r = write_facts(c);
+	int r = sync_facts_flush(&c->facts, c->box);
 
 	if (r < 0 && c->err == 0)
 		c->err = r;
-	for (size_t i = 0; i < c->fact_count; i++)
-		fact_release(&c->facts[i]);
-	c->fact_count = 0;
-}
-
-static void keep_fact(struct sync_scan *c, uint32_t uid, const struct imap_fetch *f)
-{
-	struct fact *fact;
-
-	if (!c->facts)
-		c->facts = mem_alloc(WRITE_EVERY * sizeof(*c->facts));
-	fact = &c->facts[c->fact_count++];
-	*fact = (struct fact){
-		.d = {
-			.uid = uid, .flags = mem_strdup(f->flags), .size = f->size, .date = f->date,
-			.date_zone_min = f->date_zone_min, .modseq = f->has_modseq ? f->modseq : 0,
-			.emailid = mem_strdup(f->emailid), .threadid = mem_strdup(f->threadid),
-		},
-		.whole = f->has_size && f->has_date,
-	};
-	if (fact->whole && f->body_count > 0 && f->bodies[0].data)
-		fact->d.message_id = sync_header_message_id(f->bodies[0].data, f->bodies[0].len);
-	if (c->fact_count == WRITE_EVERY)
-		flush_facts(c);
 }
 
 /* What comes before SELECT has ended is this mailbox's only under the UIDVALIDITY known. */
@@ -169,6 +100,7 @@ static void on_fetch(struct sync_scan *c, const struct imap_resp *r)
 	uint32_t uid = sync_box_uid(c->box, r);
 	bool whole = r->fetch->has_size && r->fetch->has_date;
 	size_t i;
+	int err;
 
 	if (uid == 0 || !r->fetch->has_flags || !is_placed(c->box))
 		return;
@@ -178,13 +110,15 @@ static void on_fetch(struct sync_scan *c, const struct imap_resp *r)
 	} else if (whole) {
 		c->new_count++;
 	} else {
-		if (uid <= c->last)
+		if (uid <= c->last && !c->new_only)
 			sync_uids_add(&c->strangers, uid);
 		return;
 	}
 	if (uid > c->top)
 		c->top = uid;
-	keep_fact(c, uid, r->fetch);
+	err = sync_facts_keep(&c->facts, c->box, uid, r->fetch);
+	if (err < 0 && c->err == 0)
+		c->err = err;
 }
 
 /* Not proof: it only takes the message out of those that were named. */
@@ -308,7 +242,7 @@ static void send_plain(struct sync_scan *c)
 		else
 			send_new(c);
 	}
-	if (c->last > 0 && !c->changes && c->seen_messages > 0)
+	if (c->last > 0 && !c->changes && !c->new_only && c->seen_messages > 0)
 		send_range(c, 1, c->last, "(UID FLAGS)");
 }
 
@@ -354,13 +288,18 @@ struct sync_scan *sync_scan_begin(struct sync_link *l, struct sync_box *box,
 		.unseen = seen && seen->has_unseen ? seen->unseen : m->unseen,
 		.base = m->highestmodseq,
 		.seen_messages = seen ? seen->messages : UINT32_MAX,
-		.changes = seen ? sync_modseq_follows(l, m, seen) : box_follows(l, box, m),
+		.new_only = sync_profile_new_only(l->sync, m),
 	};
+	if (!c->new_only)
+		c->changes = seen ? sync_modseq_follows(l, m, seen) : box_follows(l, box, m);
+	else
+		c->highestmodseq = c->base; /* of changes before that nothing is known */
 	if (c->highestmodseq > INT64_MAX)
 		c->highestmodseq = 0;
 	if (c->changes && c->highestmodseq < c->base)
 		c->highestmodseq = c->base;
-	c->descriptor = descriptor_items(l, m->id);
+	c->facts.link = l;
+	c->descriptor = descriptor_items(l, m, c->uidnext);
 	box->data = on_data;
 	box->ctx = c;
 	c->err = store_pull_uids(l->store, m->id, &c->known, &c->known_count);
@@ -382,12 +321,11 @@ void sync_scan_free(struct sync_scan **scan)
 		return;
 	if (c->box->ctx == c)
 		c->box->data = NULL;
-	for (size_t i = 0; i < c->fact_count; i++)
-		fact_release(&c->facts[i]);
-	free(c->facts);
+	sync_facts_release(&c->facts);
 	sync_box_unref(&c->box);
 	free(c->known);
 	free(c->named);
+	free(c->descriptor);
 	sync_uids_release(&c->found);
 	sync_uids_release(&c->strangers);
 	free(c);
@@ -398,7 +336,7 @@ void sync_scan_free(struct sync_scan **scan)
 /* What is known here and was not named, as far as the commands have reached. */
 static void missing(const struct sync_scan *c, struct sync_uids *out)
 {
-	for (size_t i = 0; i < c->known_count; i++)
+	for (size_t i = 0; !c->new_only && i < c->known_count; i++)
 		if (!c->named[i] && (c->to_the_end || c->known[i] <= c->last))
 			sync_uids_add(out, c->known[i]);
 }
@@ -509,6 +447,8 @@ static bool next_step(struct sync_scan *c, const struct sync_uids *gone)
 		send_listed(c, &c->strangers);
 		return true;
 	}
+	if (c->new_only)
+		return false;
 	if (c->named_count + c->new_count < c->box->exists && !c->late) {
 		uint32_t from = c->top > c->last ? c->top + 1 : c->last + 1;
 

@@ -98,14 +98,6 @@ static int leave(struct serving *v)
 	return r;
 }
 
-static void want_pull(struct sync *s)
-{
-	pthread_mutex_lock(&s->lock);
-	s->pull_wanted = true;
-	pthread_cond_broadcast(&s->changed);
-	pthread_mutex_unlock(&s->lock);
-}
-
 /* While the worker begins a pass it needs the INBOX itself; a long pass is not waited for. */
 static bool is_settled(struct sync *s)
 {
@@ -116,6 +108,18 @@ static bool is_settled(struct sync *s)
 	          clock_wall_ns() / 1000000 - s->status.since_ms > 3000;
 	pthread_mutex_unlock(&s->lock);
 	return settled;
+}
+
+static bool is_followed(const struct serving *v)
+{
+	struct store_mailbox m;
+	bool followed;
+
+	if (store_mailbox_get(v->l->store, v->resting, &m) < 0)
+		return false;
+	followed = sync_profile_scans(v->s, &m);
+	store_mailbox_release(&m);
+	return followed;
 }
 
 /* In the INBOX: what was pushed is pulled.  0 or why the link is lost. */
@@ -130,7 +134,7 @@ static int rest_in_idle(struct serving *v)
 		rest(v, 1000);
 		return 0;
 	}
-	if (!imap_session_has(v->l->session, "IDLE") || !is_settled(v->s) ||
+	if (!imap_session_has(v->l->session, "IDLE") || !is_settled(v->s) || !is_followed(v) ||
 	    !sync_claim_try(v->s, v->l, v->resting)) {
 		rest(v, 1000);
 		return 0;
@@ -140,7 +144,7 @@ static int rest_in_idle(struct serving *v)
 	if (r < 0) {
 		sync_claim_release(v->s, v->l, 0);
 		if (r == ERR_CONFLICT)
-			want_pull(v->s);
+			sync_refresh(v->s);
 		rest(v, 5000);
 		return sync_link_up(v->l) ? 0 : r;
 	}

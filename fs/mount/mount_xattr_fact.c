@@ -173,7 +173,11 @@ static int set_profile(struct mount *m, int64_t id, const char *value, size_t le
 	enum store_profile p = STORE_PROFILE_DEFAULT;
 	int r = mount_profile_parse(value, len, &p);
 
-	return r < 0 ? r : store_mailbox_set_profile(m->store, id, p);
+	if (r == 0)
+		r = store_mailbox_set_profile(m->store, id, p);
+	if (r == 0)
+		sync_refresh(m->sync);
+	return r;
 }
 
 static int set_subscribed(struct mount *m, int64_t id, const char *value, size_t len)

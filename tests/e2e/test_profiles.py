@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""What is fetched unasked: the profiles, by size and by age (RFC 4549 4.3 to 4.6)."""
+
+import os
+import re
+import time
+
+import pytest
+
+from lies import CONDSTORE, QRESYNC, UIDPLUS, all_here, mail, read
+from tools.mount import wait_until
+
+
+def set_profile(mount, mailbox, profile):
+    os.setxattr(mount.path(mailbox), "user.imap.sync", profile.encode())
+
+
+def body(mount, mailbox, uid):
+    return os.getxattr(mount.message(mailbox, uid), "user.imap.body").decode()
+
+
+def fetches(server):
+    """Those that ask for a body, and those that do not."""
+    seen = server.seen(r"^UID FETCH")
+    return ([line for line in seen if "BODY.PEEK[]" in line],
+            [line for line in seen if "BODY.PEEK[]" not in line])
+
+
+def forget(server):
+    with server.lock:
+        server.transcript.clear()
+
+
+@pytest.mark.parametrize("capabilities", [UIDPLUS, CONDSTORE, QRESYNC], ids=["plain", "condstore",
+                                                                          "qresync"])
+def test_new_only(lying, capabilities):
+    """New messages come, nothing is asked of those that are known and nothing is taken for gone;
+    back to full, all that was missed is found.  R006, R121"""
+    server, mount = lying(capabilities)
+    set_profile(mount, "INBOX", "new-only")
+    mount.sync()
+    forget(server)
+    server.flag("INBOX", 1, add=["\\Flagged"])
+    server.remove("INBOX", 2)
+    server.append("INBOX", mail(4))
+    mount.sync()
+    wait_until(lambda: mount.messages("INBOX") == [1, 2, 3, 4], 30, "the new one")
+    mount.sync()
+    assert read(mount.message("INBOX", 4)) == mail(4)
+    assert all(re.match(r"UID FETCH 4(:\*)? ", line) for line in server.seen(r"^UID FETCH"))
+    assert server.seen(r"^UID SEARCH") == [] and server.seen(r"QRESYNC \(") == []
+    set_profile(mount, "INBOX", "full")
+    wait_until(lambda: mount.messages("INBOX") == [1, 3, 4], 30, "the one that is gone")
+    assert "\\Flagged" in mount.flags(mount.message("INBOX", 1))
+
+
+@pytest.mark.parametrize("limit", [0, 1000])
+def test_blind(lying, limit):
+    """A new message comes with its body in one command, which asks for no more of it than the limit;
+    its size came along and says whether that was all.  R122, R123, R126"""
+    server, mount = lying(UIDPLUS, sync="blind", max_size=limit)
+    mount.wait_bodies()
+    mount.run("pause", mount.point)
+    forget(server)
+    server.append("INBOX", mail(4))
+    server.append("INBOX", mail(5, 5000))
+    mount.run("resume", mount.point)
+    mount.sync()
+    assert mount.messages("INBOX") == [1, 2, 3, 4, 5]
+    most = limit or 256 * 1024
+    blind = server.seen(r"^UID FETCH 4:\* .*RFC822.SIZE")
+    assert len(blind) == 1 and f"BODY.PEEK[]<0.{most}>" in blind[0]
+    assert not [line for line in fetches(server)[0] if line not in blind]
+    assert body(mount, "INBOX", 4) == "cached" and read(mount.message("INBOX", 4)) == mail(4)
+    assert os.stat(mount.message("INBOX", 5)).st_size == len(mail(5, 5000))
+    assert body(mount, "INBOX", 5) == ("absent" if limit else "cached")
+    assert read(mount.message("INBOX", 5)) == mail(5, 5000)
+    server.flag("INBOX", 4, add=["\\Seen"])
+    assert "\\Seen" not in server.flags("INBOX", 5)
+
+
+def test_blind_lied_to(lying):
+    """A size that is not the body's: it is not taken for the whole of it.  R111, R123"""
+    server, mount = lying(UIDPLUS, sync="blind")
+    mount.wait_bodies()
+    mount.run("pause", mount.point)
+    server.append("INBOX", mail(4, 4000)).body = mail(4, 4000)[:1000]
+    forget(server)
+    mount.run("resume", mount.point)
+    mount.sync()
+    assert read(mount.message("INBOX", 4)) == mail(4, 4000)[:1000]
+    assert len(fetches(server)[0]) >= 3  # asked for again, twice
+
+
+def test_headers(lying):
+    """Descriptors alone; a body when it is read, and that never sets \\Seen.  R112, R120"""
+    server, mount = lying(UIDPLUS, sync="headers")
+    mount.sync()
+    assert fetches(server)[0] == []
+    assert [body(mount, "INBOX", n) for n in (1, 2, 3)] == ["absent"] * 3
+    assert read(mount.message("INBOX", 2)) == mail(2)
+    assert len(fetches(server)[0]) == 1
+    assert not any("\\Seen" in server.flags("INBOX", n) for n in (1, 2, 3))
+
+
+def test_none(lying):
+    """A mailbox that is not looked into, by its own profile and by the account's.  R006, R109"""
+    server, mount = lying(UIDPLUS, sync="none")
+    mount.sync()
+    assert sorted(os.listdir(mount.path(""))) == ["INBOX", "Work"]
+    assert server.seen(r"^(SELECT|EXAMINE|UID)") == []
+    set_profile(mount, "INBOX", "full")
+    wait_until(lambda: mount.messages("INBOX") == [1, 2, 3], 30, "one that is wanted")
+    all_here(mount)
+    assert server.seen(r'^(SELECT|EXAMINE) "?Work') == []
+
+
+def test_size_and_age(lying):
+    """Larger and older ones are there with their size, and fetched when read; the age goes by the
+    INTERNALDATE that is known, without a search.  R106, R107, R108, R109, R124"""
+    def prepare(server):
+        server.append("INBOX", mail(4, 5000))
+        server.append("INBOX", mail(5), date=time.time() - 40 * 86400)
+        server.append("INBOX", mail(6), date=time.time() - 20 * 86400)
+    server, mount = lying(UIDPLUS, prepare=prepare, max_size=1000, max_age=30)
+    mount.sync()
+    assert [body(mount, "INBOX", n) for n in range(1, 7)] == \
+        ["cached", "cached", "cached", "absent", "absent", "cached"]
+    assert os.stat(mount.message("INBOX", 4)).st_size == len(mail(4, 5000))
+    assert server.seen(r"SEARCH.*(SINCE|BEFORE)") == []
+    assert read(mount.message("INBOX", 4)) == mail(4, 5000)
+    assert read(mount.message("INBOX", 5)) == mail(5)
