@@ -90,9 +90,23 @@ def test_coverage(check):
     status, output = check("coverage-requirements", files=TESTS)
     assert status == 0
     assert "tests/test_a.c:test_one" in output and "tests/test_b.py:test_two" in output
-    assert output.endswith("2 of 3 requirements named by tests, 1 not\n")
+    assert output.endswith("2 of 3 requirements named by tests, 0 do not apply, 1 not\n")
     status, output = check("coverage-requirements", "--missing")
     assert output.splitlines()[0] == "R" + "003 three" and len(output.splitlines()) == 2
+
+
+def test_coverage_not_applicable(check):
+    """It needs a reason, must be true, and there may be eight."""
+    files = {**TESTS, "tests/requirements.txt": LIST + "- R" + "003: never needed\n"}
+    status, output = check("coverage-requirements", files=files)
+    assert status == 0 and "     does not apply: never needed\n" in output
+    assert output.endswith("2 of 3 requirements named by tests, 1 do not apply, 0 not\n")
+    files["tests/requirements.txt"] += "- R" + "001: never needed\n"
+    status, output = check("coverage-requirements", files=files)
+    assert status == 1 and "R" + "001 applies" in output
+    files["tests/requirements.txt"] = LIST + "".join(f"- R{n:03d}: no\n" for n in range(3, 12))
+    status, output = check("coverage-requirements", files=files)
+    assert status == 1 and "more than eight" in output
 
 
 def test_coverage_unknown(check):
@@ -107,7 +121,7 @@ def test_coverage_of_results(check):
     files = {**TESTS, "results.xml": junit}
     status, output = check("coverage-requirements", "--results", "results.xml", files=files)
     assert status == 0
-    assert output.endswith("1 of 3 requirements named by passing tests, 2 not\n")
+    assert output.endswith("1 of 3 requirements named by passing tests, 0 do not apply, 2 not\n")
 
 
 @pytest.mark.parametrize("text,complaint", [
