@@ -262,7 +262,7 @@ def test_comes_back_after_the_network_did(server, box, tmp_path):
 
 
 def test_never_selects_one_mailbox_twice(server, box, tmp_path):
-    """R233, R166, R170: two connections, and each mailbox is open in one of them at most."""
+    """R165, R166, R170, R233: two connections, and each mailbox is open in one of them at most."""
     for name in ("INBOX", "Sent", "Drafts"):
         for i in range(5):
             box.append(name, letter(i))
