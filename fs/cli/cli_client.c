@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli_client.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -25,7 +27,7 @@
 struct args {
 	const char *operands[OPERANDS_MAX];
 	int count;
-	bool json, flush;
+	bool json, flush, flagged;
 	int64_t timeout_ms; /* 0: not given */
 };
 
@@ -110,6 +112,46 @@ static int run_sync(const struct args *args, const char *path)
 	return ask(path, request, limit + ANSWER_MS);
 }
 
+/* A daemon that hangs holds up who looks at a path below it, beyond the reach of signals
+ * that a handler takes; the end of the process is not. */
+static void *watchdog(void *arg)
+{
+	(void)arg;
+	sleep(RESOLVE_S);
+	cli_complain("the file system does not answer");
+	_exit(CLI_FUSE);
+}
+
+static int stat_within(const char *path, struct stat *st)
+{
+	pthread_t thread;
+	bool watched = pthread_create(&thread, NULL, watchdog, NULL) == 0;
+	int r = lstat(path, st) < 0 ? -errno : 0;
+
+	if (watched) {
+		(void)pthread_cancel(thread);
+		(void)pthread_join(thread, NULL);
+	}
+	return r;
+}
+
+/* Inodes are the numbers of messages and mailboxes; those of other file systems are not ours. */
+static int run_fetch(const struct args *args, const char *path)
+{
+	int64_t limit = args->timeout_ms != 0 ? args->timeout_ms : SYNC_MS;
+	_cleanup_free_ char *request = NULL;
+	struct stat st;
+	int r = stat_within(path, &st);
+
+	if (r < 0) {
+		cli_complain("%s: %s", path, strerror(-r));
+		return CLI_USAGE;
+	}
+	request = mem_printf("fetch %s %lld %lld", args->flagged ? "flagged" : "all",
+	                     (long long)st.st_ino, (long long)limit);
+	return ask(path, request, limit + ANSWER_MS);
+}
+
 static int run_queue(const struct args *args, const char *path)
 {
 	_cleanup_free_ char *request = mem_strdup("queue");
@@ -169,6 +211,7 @@ static int run_umount(const struct args *args, const char *path)
 static const struct command commands[] = {
 	{ "status", 1, OPERANDS_MAX, true, run_status },
 	{ "sync", 1, OPERANDS_MAX, true, run_sync },
+	{ "fetch", 1, OPERANDS_MAX, true, run_fetch },
 	{ "queue", 1, 4, false, run_queue },
 	{ "pause", 1, OPERANDS_MAX, true, run_pause },
 	{ "resume", 1, OPERANDS_MAX, true, run_resume },
@@ -209,7 +252,7 @@ static bool parse_args(const struct command *c, int argc, char *const argv[], st
 	bool only_operands = false;
 
 	for (int i = 1; i < argc; i++) {
-		bool takes_time = c->run == run_sync || c->run == run_umount;
+		bool takes_time = c->run == run_sync || c->run == run_umount || c->run == run_fetch;
 
 		if (only_operands || argv[i][0] != '-') {
 			if (out->count >= c->most || out->count >= OPERANDS_MAX)
@@ -221,22 +264,14 @@ static bool parse_args(const struct command *c, int argc, char *const argv[], st
 			out->json = true;
 		} else if (strcmp(argv[i], "--flush") == 0 && c->run == run_umount) {
 			out->flush = true;
+		} else if (strcmp(argv[i], "--flagged") == 0 && c->run == run_fetch) {
+			out->flagged = true;
 		} else if (strncmp(argv[i], "--timeout", 9) != 0 || !takes_time ||
 		           !take_timeout(out, argc, argv, &i)) {
 			return false;
 		}
 	}
 	return out->count >= c->least;
-}
-
-/* A daemon that hangs holds up who looks at a path below it, beyond the reach of signals
- * that a handler takes; the end of the process is not. */
-static void *watchdog(void *arg)
-{
-	(void)arg;
-	sleep(RESOLVE_S);
-	cli_complain("the file system does not answer");
-	_exit(CLI_FUSE);
 }
 
 int cli_client_run(int argc, char *const argv[])

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli_fetch.h"
 #include "clock.h"
 #include "mem.h"
 #include "store_lost.h"
@@ -234,6 +235,34 @@ static int request_sync(struct cli_view *v, const char *args, struct buf *answer
 	return r == ERR_REFUSED ? CLI_FAILED : CLI_PENDING;
 }
 
+/* `fetch all NODE LIMIT_MS`, `fetch flagged NODE LIMIT_MS`. */
+static int request_fetch(struct cli_view *v, const char *args, struct buf *answer)
+{
+	struct cli_fetched came = { 0 };
+	struct err_reason why = { "" };
+	struct store *s = NULL;
+	long long node, limit_ms;
+	char what[8];
+	int r;
+
+	if (sscanf(args, "%7s %lld %lld", what, &node, &limit_ms) != 3)
+		return answer_error(answer, ERR_INVAL, NULL);
+	r = open_store(v, &s, &why);
+	if (r < 0)
+		return answer_error(answer, r, &why);
+	r = cli_fetch(s, v->sync, node, strcmp(what, "flagged") == 0, clock_mono_ms() + limit_ms,
+	              &came);
+	store_close(&s);
+	if (r < 0) {
+		(void)buf_puts(answer, "neither a message nor a mailbox\n");
+		return CLI_USAGE;
+	}
+	(void)buf_printf(answer, "%lld of %lld message%s fetched%s%s\n", (long long)came.fetched,
+	                 (long long)came.wanted, came.wanted == 1 ? "" : "s",
+	                 came.err < 0 ? ": " : "", came.err < 0 ? err_text(came.err) : "");
+	return came.fetched == came.wanted ? CLI_OK : CLI_PENDING;
+}
+
 static int request_pause(struct cli_view *v, const char *args, struct buf *answer)
 {
 	(void)args;
@@ -292,7 +321,7 @@ int cli_view_request(void *view, const char *request, struct buf *answer)
 		{ "status", request_status }, { "queue", request_queue },
 		{ "sync", request_sync },     { "pause", request_pause },
 		{ "resume", request_resume }, { "log", request_log },
-		{ "leave", request_leave },
+		{ "leave", request_leave },   { "fetch", request_fetch },
 	};
 	size_t len = strcspn(request, " ");
 	const char *args = request[len] == ' ' ? request + len + 1 : request + len;

@@ -130,3 +130,37 @@ def test_size_and_age(lying):
     assert server.seen(r"SEARCH.*(SINCE|BEFORE)") == []
     assert read(mount.message("INBOX", 4)) == mail(4, 5000)
     assert read(mount.message("INBOX", 5)) == mail(5)
+
+
+def test_fetch(lying):
+    """Chosen messages, a mailbox, everything below, or what is flagged, here or on the server: fetched
+    when somebody says so, and read offline after that.  R118, R119"""
+    def prepare(server):
+        for n in range(4, 8):
+            server.append("Work", mail(n))
+        server.flag("Work", 2, add=["\\Flagged"])
+    server, mount = lying(UIDPLUS, prepare=prepare, sync="headers")
+
+    def cached():
+        return {(box, n) for box, n in everything if body(mount, box, n) == "cached"}
+    everything = {("INBOX", n) for n in (1, 2, 3)} | {("Work", n) for n in (1, 2, 3, 4)}
+    os.setxattr(mount.message("INBOX", 3), "user.imap.flag.Flagged", b"")
+    assert cached() == set()
+    said = mount.run("fetch", mount.message("INBOX", 1), mount.message("Work", 1)).stdout
+    assert said == "1 of 1 message fetched\n" * 2
+    assert cached() == {("INBOX", 1), ("Work", 1)}
+    assert mount.run("fetch", "--flagged", mount.point).stdout.startswith("2 of 2")
+    assert cached() == {("INBOX", 1), ("Work", 1), ("INBOX", 3), ("Work", 2)}
+    assert mount.run("fetch", mount.path("Work")).stdout.startswith("2 of 2")
+    mount.run("pause", mount.point)
+    assert read(mount.message("Work", 4)) == mail(7)
+    failed = mount.run("fetch", "--timeout=5s", mount.point, check=False)
+    assert failed.returncode == 1
+    mount.run("resume", mount.point)
+    mount.sync()
+    assert mount.run("fetch", mount.point).returncode == 0
+    assert cached() == everything
+    for n in (1, 2, 3):
+        assert "\\Seen" not in server.flags("INBOX", n)
+    for wrong in (mount.path(".imapfs/status"), mount.path("INBOX", "none.eml"), "/etc/passwd"):
+        assert mount.run("fetch", wrong, check=False).returncode != 0
