@@ -10,8 +10,10 @@ import subprocess
 import tempfile
 import time
 
+from .client import Client
 from .dovecot import Dovecot
 from .mail import Generator
+from .meter import Meter, many_mailboxes, one_mailbox
 from .mount import Mount, default_binary
 from .proxy import Proxy
 
@@ -220,6 +222,75 @@ def copies(point, plain, work):
     return rows
 
 
+def resync(words, work):
+    """A second look at an account where nothing has changed, and where one flag has."""
+    delay = max(words.delay or (100,)) / 1000
+    with Dovecot() as server:
+        server.fill(many_mailboxes(words.mailboxes, words.messages))
+        print(f"\nnothing changed: {words.mailboxes} mailboxes, {words.messages} messages, "
+              f"{delay * 1000:.0f} ms round trip")
+        print(f"  {'':22}{'seconds':>9}{'turnarounds':>13}{'bytes up':>12}{'bytes down':>13}")
+        near = os.path.join(work, "resync-mbsync")
+        run_mbsync(near, server.port)
+        settle()
+        with Proxy(server.port, delay=delay) as proxy:
+            slow = run_mbsync(near, proxy.port)
+            print(f"  {'mbsync':22}{slow:9.2f}{proxy.turnarounds:13}{proxy.bytes['up']:12}"
+                  f"{proxy.bytes['down']:13}")
+        fast = unchanged(server, delay, work)
+        print(f"  imapfs / mbsync{fast / slow:16.3f}   (target 0.15)")
+    with Dovecot() as server:
+        server.fill(one_mailbox(words.big))
+        one_flag(server, words.big, work)
+
+
+def unchanged(server, delay, work):
+    """From the start of the program until it has looked; mounted before without a delay."""
+    mount = Mount(os.path.join(work, "resync"), server.port, sync="headers", connections=1)
+    os.makedirs(mount.dir, exist_ok=True)
+    mount.start()
+    mount.sync(1200)
+    mount.unmount()
+    settle()
+    with Meter(server.port, delay=delay) as meter:
+        mount.port = meter.port
+        start = time.monotonic()
+        mount.start()
+        mount.sync()
+        took = time.monotonic() - start
+        cost = meter.cost()
+        mount.unmount()
+        assert not meter.proxy.seen("^SELECT (?!INBOX)")
+    mount.close()
+    print(f"  {'imapfs':22}{took:9.2f}{cost.turnarounds:13}{cost.up:12}{cost.down:13}   "
+          "(after signing in; target 3 turnarounds)")
+    return took
+
+
+def one_flag(server, messages, work):
+    print(f"\none flag changed in a mailbox of {messages}")
+    for name, disable in (("QRESYNC", ""), ("CONDSTORE alone", "QRESYNC")):
+        options = {"disable": disable} if disable else {}
+        mount = Mount(os.path.join(work, "flag" + disable), server.port, sync="headers",
+                      connections=1, **options)
+        os.makedirs(mount.dir, exist_ok=True)
+        mount.start()
+        mount.sync(1200)
+        mount.unmount()
+        with Client(server.port) as other:
+            other.select("Big")
+            other.store([messages // 2], "-FLAGS" if disable else "+FLAGS", ["\\Flagged"])
+        with Meter(server.port, since="SELECT") as meter:
+            mount.port = meter.port
+            mount.start()
+            mount.sync(300)
+            cost = meter.cost()
+            mount.unmount()
+        mount.close()
+        print(f"  {name:22}{cost.turnarounds - 1:4} turnarounds after SELECT (target 2), "
+              f"{cost.up + cost.down} bytes (target 4096)")
+
+
 TARGETS = {"grep -r, first": "2.5", "grep -r, second": "1.3", "grep -r, third": "1.3",
            "find -newermt -size": "1.1", "ls -lR": "1.1"}
 
@@ -239,9 +310,18 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--delay", type=float, action="append",
                         help="round trips in ms, default 0 and 100")
-    parser.add_argument("--only", choices=("sync", "mount"))
+    parser.add_argument("--only", choices=("sync", "mount", "resync"))
+    parser.add_argument("--mailboxes", type=int, default=200, help="of --only resync")
+    parser.add_argument("--big", type=int, default=100000,
+                        help="messages of the mailbox with one changed flag in --only resync")
     words = parser.parse_args()
     work = tempfile.mkdtemp(prefix="imapfs-bench-", dir="/tmp")
+    if words.only == "resync":
+        try:
+            resync(words, work)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return
     account = Account(words.messages)
     print(f"{account.count} messages, {account.size / 1e6:.0f} MB, median of {words.rounds} rounds; "
           f"{default_binary()}")
