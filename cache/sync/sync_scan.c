@@ -54,6 +54,7 @@ struct sync_scan {
 	bool sparse, asked, met, late, doubted;
 	bool changes;           /* by mod-sequence */
 	bool compared, merged;  /* a search for all known UIDs is sent; its answer is looked at */
+	bool unplaced;          /* something came before the UIDVALIDITY that it belongs to */
 	bool refused;           /* it was by mod-sequence, and the server did not like that */
 	uint64_t base;          /* the store's HIGHESTMODSEQ */
 	uint32_t seen_messages; /* by STATUS; UINT32_MAX: unknown */
@@ -102,7 +103,7 @@ static void on_fetch(struct sync_scan *c, const struct imap_resp *r)
 	size_t i;
 	int err;
 
-	if (uid == 0 || !r->fetch->has_flags || !is_placed(c->box))
+	if (uid == 0 || !r->fetch->has_flags)
 		return;
 	if (sync_uids_index(c->known, c->known_count, uid, &i)) {
 		c->named_count += !c->named[i];
@@ -147,12 +148,15 @@ static void on_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
 {
 	struct sync_scan *c = ctx;
 
+	if (!is_placed(box)) {
+		c->unplaced = true;
+		return;
+	}
 	if (r->kind == IMAP_RESP_FETCH)
 		on_fetch(c, r);
 	else if (r->kind == IMAP_RESP_EXPUNGE)
 		on_expunge(c, imap_msgmap_uid(box->map, r->number));
-	else if (r->kind == IMAP_RESP_VANISHED && is_placed(box) &&
-	         (c->changes || !r->vanished.earlier))
+	else if (r->kind == IMAP_RESP_VANISHED && (c->changes || !r->vanished.earlier))
 		on_vanished(c, &r->vanished.uids);
 	else if (r->kind == IMAP_RESP_SEARCH)
 		for (size_t i = 0; i < r->search.count; i++)
@@ -353,7 +357,8 @@ static bool is_untrue(const struct sync_scan *c)
 {
 	const struct sync_box *b = c->box;
 
-	return b->nomodseq || b->highestmodseq < b->known_modseq || (b->resync && !b->alone);
+	return c->unplaced || b->nomodseq || b->highestmodseq < b->known_modseq ||
+	       (b->resync && !b->alone);
 }
 
 static bool adds_up(const struct sync_scan *c)
@@ -387,6 +392,7 @@ static void fall_back(struct sync_scan *c)
 	if (!c->box->ok && c->link->box == c->box)
 		sync_box_unref(&c->link->box);
 	c->changes = c->sparse = c->asked = c->met = c->late = c->compared = c->to_the_end = false;
+	c->unplaced = false;
 	c->err = 0;
 	c->named_count = c->new_count = c->top = 0;
 	for (size_t i = 0; i < c->known_count; i++)

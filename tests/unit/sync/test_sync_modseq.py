@@ -125,32 +125,71 @@ def test_cut_anywhere_in_the_resync(dovecot, other, tmp_path, level):
                 assert state(d, "Sent") == server_state(other), at
 
 
-@pytest.mark.parametrize("level", ["qresync", "condstore"])
-def test_cut_behind_each_line(tmp_path, level):
-    """The answers to SELECT and FETCH end behind each of their lines, in both orders. R256, R260, R263"""
-    with Imapd(["INBOX", "Work"], BASE + (["QRESYNC"] if level == "qresync" else [])) as server:
-        for i in range(12):
+class CutAfter:
+    """A lie: the session ends behind so many lines of answers, tagged ones too; in the order in which a
+    server should say them, or the other way round."""
+
+    def __init__(self, server, lines, backwards):
+        self.left, self.step, self.done = lines, -1 if backwards else 1, False
+        self.rule = server.lie("^(ENABLE|LIST|LSUB|STATUS|SELECT|UNSELECT|UID)", self)
+
+    def __call__(self, _session, _command, proceed):
+        reply = proceed()
+        if self.done:
+            return reply
+        reply.untagged = reply.untagged[::self.step]
+        if len(reply.untagged) < self.left:
+            self.left -= len(reply.untagged) + 1
+            return reply
+        self.done = True
+        raise imapd.Cut(b"".join(b"* " + line + b"\r\n" for line in reply.untagged[:self.left]))
+
+
+def change_work(server, what, n):
+    uids = [m.uid for m in server.mailboxes["Work"].messages]
+    if "flag" in what:
+        server.flag("Work", uids[n % 5], [f"$L{n % 7}"])
+        server.flag("Work", uids[5], [f"$M{n % 2}"], [f"$M{1 - n % 2}"])
+    if "expunge" in what:
+        server.remove("Work", uids[6], uids[-1])
+    if "new" in what:
+        server.append("Work", letter(1000 + n))
+        server.append("Work", letter(2000 + n), ["\\Seen"])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_cut_behind_each_line(tmp_path, level, request):
+    """The session ends behind a line of a resync's answers, in both orders, with each combination of what
+    another client has done (every fifth line, the combinations in turn; --cuts=all: each at each): the same
+    end state.
+    R099, R172, R179, R256, R259, R260, R263"""
+    every = request.config.getoption("--cuts") == "all"
+    offers = BASE + ["QRESYNC"] if level == "qresync" else BASE
+    turns = 0
+    with Imapd(["INBOX", "Work"], offers) as server:
+        for i in range(30):
             server.append("Work", letter(i))
         with Driven(tmp_path, server.port, **options(level)) as d:
             d.wait()
-        for lines, backwards in itertools.product(range(9), (False, True)):
-            def cut(_session, _command, proceed, lines=lines, backwards=backwards):
-                untagged = proceed().untagged[::-1 if backwards else 1][:lines]
-                text = [u if isinstance(u, bytes) else u.encode() for u in untagged]
-                raise imapd.Cut(b"".join(b"* " + u + b"\r\n" for u in text))
-            uids = [m.uid for m in server.mailboxes["Work"].messages]
-            server.flag("Work", uids[lines % 5], [f"$L{lines}"])
-            server.flag("Work", uids[5], [f"$M{lines}{backwards}"])
-            server.remove("Work", uids[6])
-            server.append("Work", letter(100 + lines))
-            server.append("Work", letter(200 + lines))
-            rule = server.lie(r"^SELECT \S*Work|CHANGEDSINCE", cut, times=1)
-            with Driven(tmp_path, server.port, **options(level)) as d:
-                d.until(lambda rule=rule: rule.told == 1)
-            with Driven(tmp_path, server.port, **options(level)) as d:
-                d.wait()
-                assert state(d, "Work") == {m.uid: set(m.flags) for m in server.mailboxes["Work"].messages}
-            rule.remove()
+        plans = itertools.product(COMBINATIONS[1:], (False, True)) if every else [(None, False), (None, True)]
+        for what, backwards in plans:
+            for lines in itertools.count(*(0, 1) if every else (2 * backwards + len(level) % 3, 5)):
+                turns += 1
+                doing = what or COMBINATIONS[1 + turns % (len(COMBINATIONS) - 1)]
+                change_work(server, doing, turns)
+                while len(server.mailboxes["Work"].messages) < 20:
+                    server.append("Work", letter(5000 + turns))
+                cut = CutAfter(server, lines, backwards)
+                with Driven(tmp_path, server.port, **options(level)) as d:
+                    d.until(lambda cut=cut, d=d: cut.done or d.status().state == IN_STEP)
+                cut.rule.remove()
+                with Driven(tmp_path, server.port, **options(level)) as d:
+                    d.wait()
+                    assert state(d, "Work") == {m.uid: set(m.flags) for m in server.mailboxes["Work"].messages}, \
+                        (doing, lines, backwards)
+                if not cut.done:
+                    break
+    assert turns >= 4
 
 
 def test_unchanged_account_is_not_looked_into(tmp_path):
