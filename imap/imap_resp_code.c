@@ -4,6 +4,7 @@
 
 #include "err.h"
 #include "imap_parse_priv.h"
+#include "text.h"
 
 enum args {
 	ARGS_NONE,
@@ -167,7 +168,7 @@ static const char *find_code_end(const char *s, const char *end)
 	return memchr(s, ']', (size_t)(end - s));
 }
 
-/* Text for a person: it ends at a NUL for all who read it as a string. */
+/* Text for a person: nothing in it ends it early, or means anything to a terminal. */
 static void set_text(struct imap_parse *p, const char *s, const char *end)
 {
 	char *text;
@@ -178,6 +179,8 @@ static void set_text(struct imap_parse *p, const char *s, const char *end)
 	for (size_t i = 0; text != NULL && i < (size_t)(end - s); i++)
 		if (text[i] == '\0')
 			text[i] = '?';
+	if (text != NULL)
+		text_clean(text);
 	p->out->text = text;
 }
 
