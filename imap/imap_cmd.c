@@ -200,20 +200,33 @@ void imap_cmd_mailbox(struct imap_cmd *cmd, const char *name)
 	imap_cmd_astring(cmd, name, strlen(name));
 }
 
-void imap_cmd_flags(struct imap_cmd *cmd, const char *wordset)
+static void add_flags(struct imap_cmd *cmd, const char *wordset, bool all)
 {
 	const char *pos = wordset, *word, *gap = "";
 	size_t len;
 
 	add_text(cmd, " (", 2);
 	while ((word = wordset_next(&pos, &len)) != NULL) {
-		if (!imap_flag_valid(word, len))
-			fail(cmd, ERR_INVAL);
+		if (!imap_flag_valid(word, len)) {
+			if (all)
+				fail(cmd, ERR_INVAL);
+			continue;
+		}
 		add_text(cmd, gap, strlen(gap));
 		add_text(cmd, word, len);
 		gap = " ";
 	}
 	add_text(cmd, ")", 1);
+}
+
+void imap_cmd_flags(struct imap_cmd *cmd, const char *wordset)
+{
+	add_flags(cmd, wordset, true);
+}
+
+void imap_cmd_flags_kept(struct imap_cmd *cmd, const char *wordset)
+{
+	add_flags(cmd, wordset, false);
 }
 
 static void add_range(struct imap_cmd *cmd, char before, uint32_t first, uint32_t last)

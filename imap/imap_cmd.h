@@ -34,6 +34,9 @@ void imap_cmd_secret(struct imap_cmd *cmd, const char *s, size_t len);
 /* " (flags)": words that are no valid flag make the command unsendable. */
 void imap_cmd_flags(struct imap_cmd *cmd, const char *wordset);
 
+/* The same for flags that came from a server: what no client may send is left out. */
+void imap_cmd_flags_kept(struct imap_cmd *cmd, const char *wordset);
+
 /* " set" of ascending, unique UIDs folded into ranges. */
 void imap_cmd_uids(struct imap_cmd *cmd, const uint32_t *uids, size_t count);
 void imap_cmd_range(struct imap_cmd *cmd, uint32_t first, uint32_t last);

@@ -78,6 +78,7 @@ struct imap_session {
 	int64_t active_ms; /* when bytes last moved, or waiting began */
 	int64_t span_ms;   /* when the server's patience with us began to be measured, and ours */
 	uint64_t span_bytes; /* moved until then */
+	size_t found;        /* numbers that SEARCH gave since then */
 	size_t said;         /* untagged responses since a command ended */
 	unsigned strays;     /* tagged replies to no command, and empty lines */
 	bool input_since_send;

@@ -181,7 +181,9 @@ static void on_untagged(struct imap_session *s, const struct imap_resp *resp)
 
 static void dispatch(struct imap_session *s, struct imap_resp *resp)
 {
-	if (s->said++ > SAID_MAX) {
+	if (resp->kind == IMAP_RESP_SEARCH)
+		s->found += resp->search.count;
+	if (s->said++ > SAID_MAX || s->found > s->limits.items) {
 		(void)imap_session_fail(s, ERR_LIMIT, "server says too much and answers nothing");
 		return;
 	}

@@ -43,18 +43,19 @@ void imap_session_begin_span(struct imap_session *s)
 {
 	s->span_ms = clock_mono_ms();
 	s->span_bytes = s->traffic.sent_bytes + s->traffic.received_bytes;
-	s->said = 0;
+	s->said = s->found = 0;
 }
 
 static bool is_stalled(struct imap_session *s)
 {
 	uint64_t moved = s->traffic.sent_bytes + s->traffic.received_bytes - s->span_bytes;
-	size_t said = s->said;
+	size_t said = s->said, found = s->found;
 
 	if (clock_left_ms(s->span_ms + SPAN_TIMEOUTS * (int64_t)s->timeout_ms) > 0)
 		return false;
 	imap_session_begin_span(s);
 	s->said = said;
+	s->found = found;
 	return moved < SPAN_BYTES;
 }
 

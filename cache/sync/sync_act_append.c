@@ -10,14 +10,16 @@
 #include "store_message.h"
 #include "sync_pass_priv.h"
 #include "sync_replay_priv.h"
-#include "wordset.h"
 
 /*
  * Uploads (RFC 4549 4.2.1, RFC 3502, RFC 4315).  APPENDUID proves one; without it, and after a
  * lost connection, it is looked for by what its evidence says.
  */
 
-enum { MULTI_BYTES = 4 * 1024 * 1024 }; /* of one MULTIAPPEND: what a lost connection repeats */
+enum {
+	MULTI_BYTES = 4 * 1024 * 1024, /* of one MULTIAPPEND: what a lost connection repeats */
+	LEAP_MAX = 1000000             /* UIDs that others may have taken meanwhile */
+};
 
 struct upload {
 	int fd;
@@ -126,9 +128,8 @@ static int take_evidence(struct sync_batch *b, const struct store_mailbox *m)
 static void add_message(struct imap_cmd *cmd, const struct sync_act *a, struct upload *u)
 {
 	const char *flags = a->op.kind == STORE_OP_REPLACE ? u->message.server_flags : a->op.add;
-	_cleanup_free_ char *kept = wordset_minus(flags, "\\Recent");
 
-	imap_cmd_flags(cmd, kept);
+	imap_cmd_flags_kept(cmd, flags);
 	imap_cmd_datetime(cmd, u->message.date, u->message.date_zone_min);
 	imap_cmd_literal(cmd, a->ev.size, read_spool, u);
 }
@@ -166,6 +167,49 @@ static void send_all(struct sync_batch *b, const struct store_mailbox *m, struct
 	}
 }
 
+/* How many messages the reply is about. */
+static uint64_t sharing(const struct sync_batch *b, const struct sync_reply *reply)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < b->count; i++)
+		n += !b->acts[i].settled && b->acts[i].shared == reply;
+	return n;
+}
+
+/* The message of that UID is known, and it is not the one that was sent. */
+static bool is_another(struct sync_batch *b, const struct sync_act *a)
+{
+	_cleanup_free_ char *header_id = NULL;
+	struct store_message m;
+	const char *known_id;
+	const void *data;
+	size_t len;
+	int64_t id = 0;
+	bool other;
+
+	if (store_message_by_uid(b->link->store, a->op.mailbox, a->new_uid, &id) < 0 ||
+	    store_message_get(b->link->store, id, &m) < 0)
+		return false;
+	if (!m.message_id && store_body_get(b->link->store, id, &data, &len) == 0)
+		header_id = sync_header_message_id(data, len);
+	known_id = m.message_id ? m.message_id : header_id;
+	other = known_id && (!a->ev.message_id || strcmp(known_id, a->ev.message_id) != 0);
+	store_message_release(&m);
+	return other;
+}
+
+/* A new message has a new UID (RFC 9051 2.3.1.1), except with Gmail, which gives that of the same
+ * message where it has it. */
+static bool is_plausible(struct sync_batch *b, const struct sync_act *a)
+{
+	uint32_t next = a->ev.uidnext;
+
+	if (next == 0 || a->shared->code_number != a->ev.uidvalidity)
+		return true;
+	return a->new_uid < next ? !is_another(b, a) : a->new_uid - next < LEAP_MAX;
+}
+
 /* APPENDUID pairs UIDs with messages in the order of sending. */
 static void take_uids(struct sync_batch *b)
 {
@@ -179,8 +223,11 @@ static void take_uids(struct sync_batch *b)
 			continue;
 		nth = a->shared == reply ? nth + 1 : 0;
 		reply = a->shared;
-		if (reply->err == 0 && reply->code == IMAP_CODE_APPENDUID)
+		if (reply->err == 0 && reply->code == IMAP_CODE_APPENDUID &&
+		    imap_set_size(&reply->code_set, b->count) == sharing(b, reply))
 			a->new_uid = imap_set_nth(&reply->code_set, nth);
+		if (a->new_uid && !is_plausible(b, a))
+			a->new_uid = 0; /* it is looked for, as if nothing had been said */
 	}
 }
 
