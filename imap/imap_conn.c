@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "clock.h"
 #include "imap_conn_priv.h"
 #include "mem.h"
@@ -19,6 +20,7 @@
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_STEP_S 15
 #define KEEPALIVE_TRIES 4
+#define TUNNEL_ENDS_MS 300 /* after that it is killed */
 
 static void set_option(int fd, int level, int name, int value)
 {
@@ -46,6 +48,9 @@ struct imap_conn *imap_conn_adopt(int fd, const struct imap_conn_options *opt)
 	c->cancel_fd = opt->cancel_fd;
 	c->host = mem_strdup(opt->host);
 	c->cafile = mem_strdup(opt->cafile);
+	c->cert = mem_strdup(opt->cert);
+	c->key = mem_strdup(opt->key);
+	c->pin = mem_strdup(opt->pin);
 	tune(fd, opt->dead_ms);
 	return c;
 }
@@ -54,11 +59,14 @@ int imap_conn_open(const struct imap_conn_options *opt, int64_t deadline_ms, str
                    struct err_reason *why)
 {
 	struct imap_conn *c;
-	int fd = imap_conn_dial(opt, deadline_ms, why);
+	pid_t tunnel = 0;
+	int fd = opt->tunnel != NULL ? imap_conn_dig(opt->tunnel, &tunnel, why)
+	                             : imap_conn_dial(opt, deadline_ms, why);
 
 	if (fd < 0)
 		return fd;
 	c = imap_conn_adopt(fd, opt);
+	c->tunnel = tunnel;
 	if (c->wake_fd < 0) {
 		imap_conn_free(&c);
 		return err_set(why, ERR_OFFLINE, "no file descriptor is left");
@@ -78,8 +86,14 @@ void imap_conn_free(struct imap_conn **conn)
 	if (c->wake_fd >= 0)
 		close(c->wake_fd);
 	close(c->fd);
+	if (c->tunnel > 0)
+		(void)child_end(c->tunnel, TUNNEL_ENDS_MS);
 	free(c->host);
 	free(c->cafile);
+	free(c->cert);
+	free(c->key);
+	free(c->pin);
+	free(c->refused);
 	free(c);
 }
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -76,36 +74,6 @@ void imap_conn_tls_free(struct imap_conn *c)
 	ERR_clear_error();
 }
 
-static int load_authorities(struct imap_conn *c, struct err_reason *why)
-{
-	if (c->cafile == NULL)
-		return SSL_CTX_set_default_verify_paths(c->ctx) == 1
-		               ? 0
-		               : err_set(why, ERR_TLS,
-		                         "cannot load the system's certificate authorities");
-	if (SSL_CTX_load_verify_file(c->ctx, c->cafile) == 1)
-		return 0;
-	ERR_clear_error();
-	return err_set(why, ERR_TLS, "cannot read certificate authorities from %s", c->cafile);
-}
-
-static bool is_address(const char *host)
-{
-	struct in6_addr addr;
-
-	return inet_pton(AF_INET, host, &addr) == 1 || inet_pton(AF_INET6, host, &addr) == 1;
-}
-
-/* Who the certificate must name. */
-static bool expect_host(struct imap_conn *c)
-{
-	if (is_address(c->host))
-		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(c->ssl), c->host) == 1;
-	SSL_set_hostflags(c->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return SSL_set1_host(c->ssl, c->host) == 1 &&
-	       SSL_set_tlsext_host_name(c->ssl, c->host) == 1;
-}
-
 static int set_up(struct imap_conn *c, struct err_reason *why)
 {
 	BIO *bio;
@@ -114,12 +82,11 @@ static int set_up(struct imap_conn *c, struct err_reason *why)
 	c->ctx = SSL_CTX_new(TLS_client_method());
 	if (c->ctx == NULL || SSL_CTX_set_min_proto_version(c->ctx, TLS1_2_VERSION) != 1)
 		return err_set(why, ERR_TLS, "TLS is not available");
-	SSL_CTX_set_verify(c->ctx, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_mode(c->ctx,
 	                 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(c->ctx, 1);
 	SSL_CTX_set_default_read_buffer_len(c->ctx, READ_AHEAD_BYTES);
-	r = load_authorities(c, why);
+	r = imap_conn_set_trust(c, why);
 	if (r < 0)
 		return r;
 	c->ssl = SSL_new(c->ctx);
@@ -127,34 +94,7 @@ static int set_up(struct imap_conn *c, struct err_reason *why)
 	if (bio == NULL)
 		return err_set(why, ERR_TLS, "TLS is not available");
 	SSL_set_bio(c->ssl, bio, bio);
-	return expect_host(c) ? 0 : err_set(why, ERR_TLS, "%s is no host name", c->host);
-}
-
-/* The certificate's faults that a person can do something about, in words. */
-static int certificate_refused(const struct imap_conn *c, long verdict, struct err_reason *why)
-{
-	switch (verdict) {
-	case X509_V_ERR_CERT_HAS_EXPIRED:
-		return err_set(why, ERR_TLS, "certificate of %s has expired", c->host);
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		return err_set(why, ERR_TLS, "certificate of %s is not valid yet", c->host);
-	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-		return err_set(why, ERR_TLS, "certificate of %s is self-signed", c->host);
-	case X509_V_ERR_HOSTNAME_MISMATCH:
-	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		return err_set(why, ERR_TLS, "certificate is not for %s (wrong host)", c->host);
-	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-		return err_set(why, ERR_TLS, "certificate of %s comes from an unknown issuer",
-		               c->host);
-	case X509_V_ERR_CERT_REVOKED:
-		return err_set(why, ERR_TLS, "certificate of %s has been revoked", c->host);
-	default:
-		return err_set(why, ERR_TLS, "certificate of %s is refused: %s", c->host,
-		               X509_verify_cert_error_string(verdict));
-	}
+	return imap_conn_expect_host(c) ? 0 : err_set(why, ERR_TLS, "%s is no host name", c->host);
 }
 
 static int handshake_failed(struct imap_conn *c, int problem, struct err_reason *why)
@@ -163,7 +103,7 @@ static int handshake_failed(struct imap_conn *c, int problem, struct err_reason 
 	unsigned long code = ERR_peek_error();
 
 	if (verdict != X509_V_OK)
-		return certificate_refused(c, verdict, why);
+		return imap_conn_cert_refused(c, verdict, why);
 	if (problem == SSL_ERROR_SYSCALL ||
 	    ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		return err_set(why, ERR_OFFLINE,
@@ -266,4 +206,26 @@ int64_t imap_conn_tls_write(struct imap_conn *c, const void *src, size_t len)
 	if (wants(problem, &c->write_needs_in, SSL_ERROR_WANT_READ))
 		return 0;
 	return tls_lost(c, problem);
+}
+
+const char *imap_conn_binding(const struct imap_conn *c, unsigned char out[IMAP_BINDING_MAX],
+                              size_t *len)
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+	const size_t exporter_len = 32;
+
+	if (c->ssl == NULL)
+		return NULL;
+	if (SSL_version(c->ssl) >= TLS1_3_VERSION) {
+		*len = exporter_len;
+		return SSL_export_keying_material(c->ssl, out, exporter_len, label,
+		                                  sizeof(label) - 1, NULL, 0, 1) == 1
+		               ? "tls-exporter"
+		               : NULL;
+	}
+	/* RFC 7627: without it, another connection can be made to have the same one */
+	if (SSL_get_extms_support(c->ssl) != 1 || SSL_session_reused(c->ssl))
+		return NULL;
+	*len = SSL_get_finished(c->ssl, out, IMAP_BINDING_MAX);
+	return *len > 0 && *len <= IMAP_BINDING_MAX ? "tls-unique" : NULL;
 }

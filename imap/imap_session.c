@@ -119,6 +119,10 @@ static int connect_to(struct imap_session *s, const struct imap_options *opt, in
 		.host = opt->host,
 		.port = opt->port,
 		.cafile = opt->cafile,
+		.cert = opt->cert,
+		.key = opt->key,
+		.pin = opt->pin,
+		.tunnel = opt->tunnel,
 		.dead_ms = s->timeout_ms,
 		.cancel_fd = cancel_fd,
 	};
@@ -278,6 +282,13 @@ bool imap_session_number(const struct imap_session *s, const char *word, uint64_
 		return true;
 	}
 	return false;
+}
+
+void imap_session_facts(const struct imap_session *s, struct imap_facts *out)
+{
+	*out = (struct imap_facts){ 0 };
+	imap_conn_describe_tls(s->conn, out->tls, out->pin);
+	snprintf(out->mechanism, sizeof(out->mechanism), "%s", s->mechanism);
 }
 
 const struct err_reason *imap_session_reason(const struct imap_session *s)

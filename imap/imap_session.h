@@ -34,15 +34,35 @@ enum imap_tls { IMAP_TLS_IMPLICIT, IMAP_TLS_STARTTLS, IMAP_TLS_NONE };
  * ERR_AUTH with a reason. */
 typedef int (*imap_password_fn)(void *ctx, char *out, size_t cap, struct err_reason *why);
 
+/* Writes an access token (RFC 6750) into `out`; `refused`: the one in `out` was not
+ * accepted.  As the password otherwise. */
+typedef int (*imap_token_fn)(void *ctx, bool refused, char *out, size_t cap,
+                             struct err_reason *why);
+
+/* By what the account has signed in before: recalled before, noted after each sign-in, from
+ * the session's thread. */
+#define IMAP_MECHANISM_MAX 32
+struct imap_memory {
+	void (*recall)(void *ctx, char out[IMAP_MECHANISM_MAX]);
+	void (*note)(void *ctx, const char *mechanism);
+	void *ctx;
+};
+
 struct imap_options {
 	const char *host;
 	uint16_t port;
 	enum imap_tls tls;
-	bool insecure;      /* TLS_NONE to a host that is not loopback is allowed */
-	const char *cafile; /* NULL: the system's */
+	bool insecure;          /* TLS_NONE to a host that is not loopback is allowed */
+	const char *cafile;     /* NULL: the system's */
+	const char *cert, *key; /* files of the client's certificate and its key, or NULL */
+	const char *pin;        /* of the server's key: "sha256:BASE64;sha256:..."; or NULL */
+	const char *tunnel;     /* a command in place of the network, or NULL */
 	const char *user;
+	const char *auth; /* the only mechanism that is to be used, or NULL */
 	imap_password_fn password;
-	void *password_ctx;
+	imap_token_fn token;       /* NULL: no mechanism with tokens */
+	void *password_ctx;        /* of both */
+	struct imap_memory memory; /* functions may be NULL */
 	const char *disable;       /* wordset of capability words not to use, or NULL */
 	int connect_ms;            /* 0: 30,000.  To name, TCP, TLS and greeting together */
 	int timeout_ms;            /* 0: 30,000.  Longest silence while an answer is due */
@@ -68,8 +88,22 @@ typedef void (*imap_done_fn)(void *ctx, const struct imap_result *res);
 
 struct imap_session;
 
+/* ERR_INVAL with the reason where `pin` or `auth` is not to be understood, or `key`, `cert` or
+ * `pin` have nothing to go with. */
+int imap_options_check(const struct imap_options *opt, struct err_reason *why);
+
+/* What came of opening, for people; empty where it does not apply. */
+struct imap_facts {
+	char tls[80];                       /* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
+	char pin[80];                       /* of the server's key */
+	char mechanism[IMAP_MECHANISM_MAX]; /* "SCRAM-SHA-256"; "PREAUTH": no need to sign in */
+};
+void imap_session_facts(const struct imap_session *s, struct imap_facts *out);
+
 /*
- * Connects, secures, greets, signs in.  Verifies certificate chain and host name
+ * Connects, secures, greets, signs in by the strongest mechanism that is offered and for
+ * which there is a secret.  Without TLS never by one that shows more of the password than
+ * the one that `memory` recalls.  Verifies certificate chain and host name
  * unless tls is NONE; TLS 1.2 at least; STARTTLS drops what was buffered and
  * forgets the capabilities; PREAUTH before TLS is refused; LOGINDISABLED is
  * obeyed.  Capabilities of the signed-in state are known afterwards with no more

@@ -7,6 +7,7 @@
 #include "buf.h"
 #include "imap_cmd_priv.h"
 #include "imap_conn.h"
+#include "imap_sasl_priv.h"
 #include "imap_session.h"
 
 /* What the session does with a command beside sending it and waiting for its reply. */
@@ -17,7 +18,7 @@ enum imap_entry_kind {
 	/* those below have the connection for themselves until their reply */
 	IMAP_ENTRY_ALONE,
 	IMAP_ENTRY_STARTTLS, /* bytes behind the OK are dropped */
-	IMAP_ENTRY_AUTH,     /* "+" is answered with `answer`, then with "*" */
+	IMAP_ENTRY_AUTH,     /* "+" is answered by `sasl`, or with "*" */
 	IMAP_ENTRY_IDLE,     /* "+" makes the session IDLE */
 };
 
@@ -35,7 +36,7 @@ struct imap_entry {
 	bool selecting;         /* untagged data is about the mailbox it selects */
 	bool replied;           /* the reply came before all was sent: it is in `reply` */
 	struct imap_resp reply;
-	struct buf answer; /* secret */
+	struct imap_sasl *sasl; /* its caller's; NULL when that has gone away */
 };
 
 struct imap_session {
@@ -83,6 +84,7 @@ struct imap_session {
 	unsigned strays;     /* tagged replies to no command, and empty lines */
 	bool input_since_send;
 	struct imap_traffic traffic;
+	char mechanism[IMAP_MECHANISM_MAX]; /* by which it signed in */
 };
 
 /* A command has ended, or the first one was queued: what the server says from now on is measured. */
@@ -132,9 +134,9 @@ int imap_session_pump(struct imap_session *s, int64_t deadline_ms);
 #define IMAP_SILENCE INT64_MAX
 int imap_session_pump_until(struct imap_session *s, bool (*enough)(const void *ctx),
                             const void *ctx, int64_t deadline_ms);
-/* imap_session_exec() for a command of any kind.  `answer`: for AUTH; becomes the entry's. */
+/* imap_session_exec() for a command of any kind.  `sasl`: for AUTH, which speaks for us. */
 int imap_session_transact(struct imap_session *s, struct imap_cmd **cmd, enum imap_entry_kind kind,
-                          struct buf *answer, struct imap_resp *resp, struct err_reason *why);
+                          struct imap_sasl *sasl, struct imap_resp *resp, struct err_reason *why);
 
 /* imap_auth.c: from greeting to signed in, capabilities known. */
 int imap_auth_sign_in(struct imap_session *s, const struct imap_options *opt,

@@ -100,25 +100,26 @@ static void on_tagged(struct imap_session *s, struct imap_resp *resp)
 }
 
 /* The next line of an authentication, or the word that breaks it off. */
-static void answer_auth(struct imap_session *s, struct imap_entry *e)
+static void answer_auth(struct imap_session *s, struct imap_entry *e, const char *challenge)
 {
-	if (e->answer.len == 0) {
+	struct buf line = BUF_INIT(2 * IMAP_SASL_LINE_MAX);
+
+	if (e->sasl == NULL || imap_sasl_answer(e->sasl, challenge, &line) < 0) {
 		buf_puts(&s->out, "*\r\n");
-		return;
+	} else {
+		s->out_secret = true;
+		buf_append(&s->out, line.data, line.len);
+		buf_puts(&s->out, "\r\n");
 	}
-	s->out_secret = true;
-	buf_append(&s->out, e->answer.data, e->answer.len);
-	buf_puts(&s->out, "\r\n");
-	mem_wipe(e->answer.data, e->answer.cap);
-	buf_clear(&e->answer);
+	imap_sasl_wipe(&line);
 }
 
-static void on_plus(struct imap_session *s)
+static void on_plus(struct imap_session *s, const char *text)
 {
 	if (s->awaits_plus)
 		imap_session_plus(s);
 	else if (s->alone != NULL && s->alone->kind == IMAP_ENTRY_AUTH)
-		answer_auth(s, s->alone);
+		answer_auth(s, s->alone, text);
 	else if (s->alone != NULL && s->alone->kind == IMAP_ENTRY_IDLE &&
 	         s->state != IMAP_STATE_IDLE)
 		imap_session_set_state(s, IMAP_STATE_IDLE);
@@ -191,7 +192,7 @@ static void dispatch(struct imap_session *s, struct imap_resp *resp)
 	    (resp->kind == IMAP_RESP_CAPABILITY || resp->code == IMAP_CODE_CAPABILITY))
 		imap_session_set_caps(s, resp->caps);
 	if (resp->kind == IMAP_RESP_CONT && s->state != IMAP_STATE_GREETING)
-		on_plus(s);
+		on_plus(s, resp->text);
 	else if (resp->kind == IMAP_RESP_TAGGED && s->state != IMAP_STATE_GREETING)
 		on_tagged(s, resp);
 	else

@@ -145,7 +145,7 @@ static int interrupted(struct imap_session *s, struct imap_entry *e, struct err_
 }
 
 int imap_session_transact(struct imap_session *s, struct imap_cmd **cmd, enum imap_entry_kind kind,
-                          struct buf *answer, struct imap_resp *resp, struct err_reason *why)
+                          struct imap_sasl *sasl, struct imap_resp *resp, struct err_reason *why)
 {
 	struct outcome o = { .s = s };
 	struct imap_resp reply = { 0 };
@@ -160,10 +160,7 @@ int imap_session_transact(struct imap_session *s, struct imap_cmd **cmd, enum im
 		return err_set(why, r, "a command's argument cannot be sent");
 	e = imap_entry_queue(s, cmd, kind, note_outcome, &o);
 	e->keep = &reply;
-	if (answer != NULL) {
-		e->answer = *answer;
-		buf_init(answer, answer->max);
-	}
+	e->sasl = sasl;
 	/* a link that breaks is what the command ends with */
 	(void)imap_session_pump_until(s, has_ended, &o, IMAP_SILENCE);
 	if (!o.ended)

@@ -107,9 +107,6 @@ static void unlink_entry(struct imap_session *s, struct imap_entry *e)
 
 static void free_entry(struct imap_entry *e)
 {
-	if (e->answer.data != NULL)
-		mem_wipe(e->answer.data, e->answer.cap);
-	buf_release(&e->answer);
 	imap_cmd_free(&e->cmd);
 	if (e->replied)
 		imap_resp_release(&e->reply);
@@ -153,6 +150,7 @@ bool imap_entry_abandon(struct imap_session *s, struct imap_entry *e)
 {
 	e->done = NULL;
 	e->keep = NULL;
+	e->sasl = NULL;
 	if (!e->started) {
 		unlink_entry(s, e);
 		free_entry(e);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "clock.h"
@@ -62,6 +63,11 @@ static void config_copy(struct sync_config *to, const struct sync_config *from)
 	to->host = mem_strdup(from->host);
 	to->user = mem_strdup(from->user);
 	to->cafile = mem_strdup(from->cafile);
+	to->cert = mem_strdup(from->cert);
+	to->key = mem_strdup(from->key);
+	to->pin = mem_strdup(from->pin);
+	to->tunnel = mem_strdup(from->tunnel);
+	to->auth = mem_strdup(from->auth);
 	to->disable = mem_strdup(from->disable);
 	if (to->timeout_ms == 0)
 		to->timeout_ms = 30 * 1000;
@@ -78,6 +84,11 @@ static void config_release(struct sync_config *c)
 	free((char *)(uintptr_t)c->host);
 	free((char *)(uintptr_t)c->user);
 	free((char *)(uintptr_t)c->cafile);
+	free((char *)(uintptr_t)c->cert);
+	free((char *)(uintptr_t)c->key);
+	free((char *)(uintptr_t)c->pin);
+	free((char *)(uintptr_t)c->tunnel);
+	free((char *)(uintptr_t)c->auth);
 	free((char *)(uintptr_t)c->disable);
 }
 
@@ -194,7 +205,27 @@ void sync_stop(struct sync **sp)
 	free(s);
 }
 
-int sync_probe(const struct sync_config *cfg, struct err_reason *why)
+int sync_check_config(const struct sync_config *cfg, struct err_reason *why)
+{
+	struct imap_options opt;
+
+	sync_link_options(cfg, &opt);
+	return imap_options_check(&opt, why);
+}
+
+static void take_facts(const struct imap_session *session, struct sync_probe_facts *out)
+{
+	struct imap_facts facts;
+
+	imap_session_facts(session, &facts);
+	*out = (struct sync_probe_facts){ 0 };
+	memcpy(out->tls, facts.tls, sizeof(out->tls));
+	memcpy(out->pin, facts.pin, sizeof(out->pin));
+	memcpy(out->mechanism, facts.mechanism, sizeof(out->mechanism));
+}
+
+int sync_probe(const struct sync_config *cfg, struct sync_probe_facts *facts,
+               struct err_reason *why)
 {
 	struct imap_session *session = NULL;
 	struct imap_options opt;
@@ -202,6 +233,8 @@ int sync_probe(const struct sync_config *cfg, struct err_reason *why)
 
 	sync_link_options(cfg, &opt);
 	r = imap_session_open(&opt, &session, why);
+	if (r == 0 && facts)
+		take_facts(session, facts);
 	imap_session_close(&session);
 	return r;
 }

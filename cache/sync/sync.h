@@ -37,18 +37,25 @@ enum sync_conflict {
 	SYNC_CONFLICT_ASK,    /* the action is parked */
 };
 
+#define SYNC_MECHANISM_MAX 32
+
 struct sync_config {
 	const char *state_dir, *cache_dir;
 	const char *host, *user;
 	uint16_t port; /* 0: 993 or 143 by `tls` */
 	enum sync_tls tls;
 	bool insecure;
-	const char *cafile;
+	const char *cafile, *cert, *key, *pin, *tunnel, *auth; /* as imap_options has them */
 	const char *disable; /* wordset of capability words not to use */
 	int (*password)(void *ctx, char *out, size_t cap, struct err_reason *why);
-	void *password_ctx;
-	int timeout_ms; /* 0: 30 s */
-	int poll_ms;    /* where no push is offered; 0: 5 min */
+	/* NULL: not by token.  `refused`: the one in `out` was not accepted */
+	int (*token)(void *ctx, bool refused, char *out, size_t cap, struct err_reason *why);
+	/* by which mechanism the account has signed in before; may be NULL */
+	void (*recall)(void *ctx, char out[SYNC_MECHANISM_MAX]);
+	void (*note)(void *ctx, const char *mechanism);
+	void *password_ctx; /* of these four */
+	int timeout_ms;     /* 0: 30 s */
+	int poll_ms;        /* where no push is offered; 0: 5 min */
 	int hold_ms;
 	enum sync_conflict conflict;
 	int conflict_tries; /* of a store that others keep forestalling; 0: 4 */
@@ -70,9 +77,18 @@ int sync_start(const struct sync_config *cfg, struct sync **out, struct err_reas
 /* Stops within about a second, however the server behaves.  Safe on NULL. */
 void sync_stop(struct sync **s);
 
+/* ERR_INVAL with the reason where `pin`, `auth`, `cert` or `key` make no sense. */
+int sync_check_config(const struct sync_config *cfg, struct err_reason *why);
+
+/* What a connection came to, for people; "" where it does not apply. */
+struct sync_probe_facts {
+	char tls[80], pin[80], mechanism[SYNC_MECHANISM_MAX];
+};
+
 /* One connection in the caller's thread, closed again: for the first mount and for
- * `imapfs doctor`.  The errors of imap_session_open() with their reason. */
-int sync_probe(const struct sync_config *cfg, struct err_reason *why);
+ * `imapfs doctor`.  `facts` may be NULL.  The errors of imap_session_open() with their reason. */
+int sync_probe(const struct sync_config *cfg, struct sync_probe_facts *facts,
+               struct err_reason *why);
 
 /* The log has something new. */
 void sync_kick(struct sync *s);

@@ -44,6 +44,17 @@ static enum cli_exit take_target(struct cli_options *o, const char *target, bool
 	return CLI_CONFIG;
 }
 
+static int check_sign_in(const struct cli_options *o, struct err_reason *why)
+{
+	const char *key = o->key != NULL ? o->key : o->cert;
+	struct sync_config cfg;
+	int r;
+
+	cli_account_sync_config(o, NULL, &cfg);
+	r = sync_check_config(&cfg, why);
+	return r == 0 && key != NULL ? cli_password_check_file(key, "key", why) : r;
+}
+
 /* What follows from the rest. */
 static enum cli_exit complete(struct cli_options *o, struct err_reason *why)
 {
@@ -55,7 +66,7 @@ static enum cli_exit complete(struct cli_options *o, struct err_reason *why)
 		err_set(why, ERR_INVAL, "no user name: use user@%s", o->host);
 		return CLI_USAGE;
 	}
-	return cli_paths_fill(o, why) < 0 ? CLI_CONFIG : CLI_OK;
+	return check_sign_in(o, why) < 0 || cli_paths_fill(o, why) < 0 ? CLI_CONFIG : CLI_OK;
 }
 
 enum cli_exit cli_account_load(const struct cli_words *words, struct cli_options *o,
@@ -100,8 +111,16 @@ void cli_account_sync_config(const struct cli_options *o, struct cli_password *p
 		.tls = (enum sync_tls)o->tls,
 		.insecure = o->insecure,
 		.cafile = o->cafile,
+		.cert = o->cert,
+		.key = o->key,
+		.pin = o->pin,
+		.tunnel = o->tunnel,
+		.auth = o->auth,
 		.disable = o->disable,
 		.password = cli_password_get,
+		.token = o->token_command != NULL ? cli_password_token : NULL,
+		.recall = cli_password_recall,
+		.note = cli_password_note,
 		.password_ctx = password,
 		.timeout_ms = o->timeout_ms,
 		.poll_ms = o->poll_ms,
@@ -152,7 +171,7 @@ static int bring_up(const struct cli_options *o, struct cli_password *password,
 
 	if (!cli_account_known(o) && !o->offline) {
 		cli_account_sync_config(o, password, &cfg);
-		r = sync_probe(&cfg, why);
+		r = sync_probe(&cfg, NULL, why);
 	}
 	if (r < 0)
 		return r;

@@ -5,46 +5,16 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "clock.h"
 #include "mem.h"
 
 #define SLICE_MS 50 /* how soon a cancel is seen */
 #define OUTPUT_MAX (1u << 20)
-
-extern char **environ;
-
-/* A child that begins with default signals, in a process group of its own. */
-static int spawn(const char *command, int output, pid_t *pid)
-{
-	char sh[] = "sh", c[] = "-c";
-	_cleanup_free_ char *text = mem_strdup(command);
-	char *argv[] = { sh, c, text, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int r;
-
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attr);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&actions, output, 1);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-	                                        POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setpgroup(&attr, 0);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	r = posix_spawn(pid, "/bin/sh", &actions, &attr, argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&actions);
-	return r == 0 ? 0 : -1;
-}
 
 static int slice(int64_t deadline, const atomic_bool *cancel)
 {
@@ -97,10 +67,7 @@ static int reap(pid_t pid, bool drained, int64_t deadline, const atomic_bool *ca
 			return status;
 		(void)poll(NULL, 0, wait_ms < 10 ? wait_ms : 10);
 	}
-	(void)kill(-pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return -1;
+	return child_end(pid, 0);
 }
 
 int cli_command_output(const char *command, int limit_ms, const atomic_bool *cancel, char *out,
@@ -112,12 +79,12 @@ int cli_command_output(const char *command, int limit_ms, const atomic_bool *can
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
-		return err_set(why, ERR_AUTH, "password command: %s", strerror(errno));
-	r = spawn(command, fds[1], &pid);
+		return err_set(why, ERR_AUTH, "sign-in command: %s", strerror(errno));
+	r = child_start(command, -1, fds[1], &pid);
 	close(fds[1]);
 	if (r < 0) {
 		close(fds[0]);
-		return err_set(why, ERR_AUTH, "password command: cannot be started");
+		return err_set(why, ERR_AUTH, "sign-in command: cannot be started");
 	}
 	drained = drain(fds[0], deadline, cancel, out, cap);
 	close(fds[0]);
@@ -126,8 +93,8 @@ int cli_command_output(const char *command, int limit_ms, const atomic_bool *can
 		return 0;
 	mem_wipe(out, cap);
 	if (status == -1)
-		return err_set(why, ERR_AUTH, "password command: no answer within %d s",
+		return err_set(why, ERR_AUTH, "sign-in command: no answer within %d s",
 		               limit_ms / 1000);
-	return err_set(why, ERR_AUTH, "password command ended with status %d",
+	return err_set(why, ERR_AUTH, "sign-in command ended with status %d",
 	               WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }

@@ -39,7 +39,7 @@ static const char help[] =
 	"  -o sync=                  full, headers, new-only, blind, none\n"
 	"  -o max-size=SIZE, max-age=DAYS  of messages fetched unasked\n"
 	"  -o on-missing-mailbox=    ask, recreate, lost+found, abort; on-conflict= and "
-        "on-refused= so, "
+	"on-refused= so, "
 	"too\n"
 	"  -o delete=                trash, expunge, flag\n"
 	"  -o conflict=              merge, mine, theirs, ask: a list of flags, others changed "

@@ -37,7 +37,6 @@ enum kind {
 	KIND_WORDS,    /* char *: words separated by colons, a wordset */
 	KIND_PASSED,   /* told to the kernel as it is */
 	KIND_IGNORED,  /* of fstab, means nothing here */
-	KIND_LATER,    /* a later release's */
 };
 
 struct option {
@@ -108,6 +107,12 @@ static const struct option options[] = {
 	{ "tls", KIND_CHOICE, AT(tls), .choices = tls_choices },
 	{ "insecure", KIND_ON, AT(insecure) },
 	{ "cafile", KIND_PATH, AT(cafile) },
+	{ "cert", KIND_PATH, AT(cert) },
+	{ "key", KIND_PATH, AT(key) },
+	{ "pin", KIND_TEXT, AT(pin) },
+	{ "tunnel", KIND_TEXT, AT(tunnel) },
+	{ "auth", KIND_TEXT, AT(auth) },
+	{ "token-command", KIND_TEXT, AT(token_command) },
 	{ "disable", KIND_WORDS, AT(disable) },
 	{ "password-command", KIND_TEXT, AT(password_command) },
 	{ "password-file", KIND_PATH, AT(password_file) },
@@ -179,17 +184,12 @@ static const struct option options[] = {
 	{ "dirsync", KIND_IGNORED },
 	{ "silent", KIND_IGNORED },
 	{ "loud", KIND_IGNORED },
-	{ "auth", KIND_LATER },
-	{ "cert", KIND_LATER },
-	{ "key", KIND_LATER },
-	{ "pin", KIND_LATER },
-	{ "token-command", KIND_LATER },
 };
 
 void cli_options_init(struct cli_options *o)
 {
 	*o = (struct cli_options){
-		.tls = SYNC_TLS_IMPLICIT,
+		.tls = CLI_TLS_UNSAID,
 		.delete_mode = STORE_DELETE_TRASH,
 		.profile = STORE_PROFILE_FULL,
 		.connections = 2,
@@ -259,7 +259,6 @@ static bool takes_value(const struct option *opt)
 	case KIND_SIZE:
 	case KIND_CHOICE:
 	case KIND_WORDS:
-	case KIND_LATER:
 		return true;
 	}
 	return false;
@@ -379,8 +378,6 @@ static int set_value(const struct option *opt, struct cli_options *o, const char
 			return 0;
 		return err_set(why, ERR_INVAL, "%s=%s: not a value for this option", opt->name,
 		               value);
-	case KIND_LATER:
-		return err_set(why, ERR_INVAL, "%s= is not in this release of imapfs", opt->name);
 	case KIND_ON:
 	case KIND_OFF:
 	case KIND_PASSED:
@@ -454,6 +451,9 @@ int cli_options_finish(struct cli_options *o, struct err_reason *why)
 	if (o->host == NULL)
 		return err_set(why, ERR_INVAL, "account %s has no host",
 		               o->account != NULL ? o->account : "");
+	/* the other end of a tunnel is wherever its command says */
+	if (o->tls == CLI_TLS_UNSAID)
+		o->tls = o->tunnel != NULL ? SYNC_TLS_NONE : SYNC_TLS_IMPLICIT;
 	if (o->port == 0)
 		o->port = o->tls == SYNC_TLS_IMPLICIT ? 993 : 143;
 	if (o->allow_other)

@@ -13,15 +13,18 @@
  * configuration file over that file's general part over the defaults.  Strings are
  * owned; NULL where nothing was said.
  */
+#define CLI_TLS_UNSAID (-1)
+
 struct cli_options {
 	char *account; /* section of the configuration file; NULL: an address was given */
 	char *host, *user;
 	int port; /* 0 until cli_options_finish() */
-	int tls;  /* enum sync_tls */
+	int tls;  /* enum sync_tls; CLI_TLS_UNSAID until cli_options_finish() */
 	bool insecure;
-	char *cafile;
+	char *cafile, *cert, *key, *pin, *tunnel;
+	char *auth;    /* the only mechanism to sign in by */
 	char *disable; /* wordset */
-	char *password_command, *password_file;
+	char *password_command, *password_file, *token_command;
 	char *config, *state_dir, *cache_dir;
 	int maildir;     /* 1: -o layout=maildir */
 	char *separator; /* before the flags in the names of a Maildir; NULL: ":" */

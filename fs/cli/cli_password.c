@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,18 +12,8 @@
 #include <unistd.h>
 
 #include "cli_command.h"
+#include "cli_password_priv.h"
 #include "mem.h"
-
-#define PASSWORD_MAX 4096
-#define COMMAND_MS 30000
-
-struct cli_password {
-	char *command, *file;
-	bool kept;
-	atomic_bool cancel;
-	pthread_mutex_t lock; /* one command at a time */
-	char text[PASSWORD_MAX];
-};
 
 /* Only main() runs while this is filled and emptied. */
 static char *from_environment;
@@ -36,7 +24,7 @@ void cli_password_take_env(void)
 
 	if (value == NULL)
 		return;
-	if (value[0] != '\0' && strlen(value) < PASSWORD_MAX)
+	if (value[0] != '\0' && strlen(value) < CLI_PASSWORD_MAX)
 		from_environment = mem_strdup(value);
 	mem_wipe(value, strlen(value));
 	(void)unsetenv("IMAPFS_PASSWORD");
@@ -75,10 +63,13 @@ struct cli_password *cli_password_new(const struct cli_options *o, bool ask, con
 {
 	struct cli_password *p = mem_alloc(sizeof(*p));
 
+	(void)mlock(p->token, sizeof(p->token));
 	(void)mlock(p->text, sizeof(p->text)); /* a limit may forbid it: then it is not locked */
 	pthread_mutex_init(&p->lock, NULL);
 	p->command = mem_strdup(o->password_command);
 	p->file = mem_strdup(o->password_file);
+	p->token_command = mem_strdup(o->token_command);
+	p->state_dir = mem_strdup(o->state_dir != NULL ? o->state_dir : ".");
 	if (p->command == NULL && p->file == NULL && from_environment != NULL) {
 		memcpy(p->text, from_environment, strlen(from_environment) + 1);
 		p->kept = true;
@@ -87,7 +78,7 @@ struct cli_password *cli_password_new(const struct cli_options *o, bool ask, con
 		mem_wipe(from_environment, strlen(from_environment));
 	free(from_environment);
 	from_environment = NULL;
-	if (!cli_password_have(p) && ask)
+	if (!cli_password_have(p) && ask && cli_password_needed(o))
 		p->kept = ask_terminal(prompt, p->text, sizeof(p->text));
 	return p;
 }
@@ -96,11 +87,15 @@ void cli_password_free(struct cli_password **p)
 {
 	if (*p == NULL)
 		return;
+	mem_wipe((*p)->token, sizeof((*p)->token));
+	(void)munlock((*p)->token, sizeof((*p)->token));
 	mem_wipe((*p)->text, sizeof((*p)->text));
 	(void)munlock((*p)->text, sizeof((*p)->text));
 	pthread_mutex_destroy(&(*p)->lock);
 	free((*p)->command);
 	free((*p)->file);
+	free((*p)->token_command);
+	free((*p)->state_dir);
 	free(*p);
 	*p = NULL;
 }
@@ -115,18 +110,29 @@ void cli_password_cancel(struct cli_password *p)
 	atomic_store(&p->cancel, true);
 }
 
-static int check_file(int fd, const char *path, struct err_reason *why)
+static int check_file(int fd, const char *path, const char *what, struct err_reason *why)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return err_set(why, ERR_AUTH, "password file %s is not a file", path);
+		return err_set(why, ERR_AUTH, "%s file %s is not a file", what, path);
 	if (st.st_uid != geteuid())
-		return err_set(why, ERR_AUTH, "password file %s belongs to another user", path);
+		return err_set(why, ERR_AUTH, "%s file %s belongs to another user", what, path);
 	if ((st.st_mode & 077) != 0)
-		return err_set(why, ERR_AUTH, "password file %s can be read by others: chmod 600",
+		return err_set(why, ERR_AUTH, "%s file %s can be read by others: chmod 600", what,
 		               path);
 	return 0;
+}
+
+int cli_password_check_file(const char *path, const char *what, struct err_reason *why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r;
+
+	if (fd < 0)
+		return err_set(why, ERR_AUTH, "%s file %s: %s", what, path, strerror(errno));
+	r = check_file(fd, path, what, why);
+	close(fd);
+	return r;
 }
 
 static int read_file(const char *path, char *out, size_t cap, struct err_reason *why)
@@ -137,7 +143,7 @@ static int read_file(const char *path, char *out, size_t cap, struct err_reason 
 
 	if (fd < 0)
 		return err_set(why, ERR_AUTH, "password file %s: %s", path, strerror(errno));
-	r = check_file(fd, path, why);
+	r = check_file(fd, path, "password", why);
 	if (r == 0)
 		n = read(fd, out, cap - 1);
 	close(fd);
@@ -149,14 +155,13 @@ static int read_file(const char *path, char *out, size_t cap, struct err_reason 
 	return 0;
 }
 
-/* What came from outside becomes the password: its first line. */
-static int first_line(const char *source, char *out, size_t cap, struct err_reason *why)
+int cli_password_first_line(const char *source, char *out, size_t cap, struct err_reason *why)
 {
 	out[strcspn(out, "\r\n")] = '\0';
 	if (out[0] != '\0')
 		return 0;
 	mem_wipe(out, cap);
-	return err_set(why, ERR_AUTH, "the password %s gave nothing", source);
+	return err_set(why, ERR_AUTH, "the %s gave nothing", source);
 }
 
 int cli_password_get(void *password, char *out, size_t cap, struct err_reason *why)
@@ -166,13 +171,14 @@ int cli_password_get(void *password, char *out, size_t cap, struct err_reason *w
 
 	if (p->command != NULL) {
 		pthread_mutex_lock(&p->lock);
-		r = cli_command_output(p->command, COMMAND_MS, &p->cancel, out, cap, why);
+		r = cli_command_output(p->command, CLI_PASSWORD_COMMAND_MS, &p->cancel, out, cap,
+		                       why);
 		pthread_mutex_unlock(&p->lock);
-		return r < 0 ? r : first_line("command", out, cap, why);
+		return r < 0 ? r : cli_password_first_line("password command", out, cap, why);
 	}
 	if (p->file != NULL) {
 		r = read_file(p->file, out, cap, why);
-		return r < 0 ? r : first_line("file", out, cap, why);
+		return r < 0 ? r : cli_password_first_line("password file", out, cap, why);
 	}
 	if (!p->kept)
 		return err_set(why, ERR_AUTH,

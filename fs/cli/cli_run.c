@@ -284,7 +284,7 @@ static enum cli_exit prepare(struct run *run, const char *mountpoint)
 		return fail(r, CLI_CONFIG, &why);
 	run->title = cli_account_title(o);
 	run->password = cli_password_new(o, true, run->title);
-	if (!cli_password_have(run->password) && !o->offline) {
+	if (!cli_password_have(run->password) && cli_password_needed(o) && !o->offline) {
 		cli_complain("no password for %s: use password-command=, password-file= or "
 		             "IMAPFS_PASSWORD",
 		             run->title);
@@ -315,22 +315,33 @@ enum cli_exit cli_run(struct cli_options *o, const char *mountpoint)
 	return status;
 }
 
+static void show_facts(const struct sync_probe_facts *facts)
+{
+	(void)printf("encryption: %s\n", facts->tls[0] != '\0' ? facts->tls : "none");
+	if (facts->pin[0] != '\0')
+		(void)printf("key of the server: %s\n", facts->pin);
+	(void)printf("signed in by: %s\n", facts->mechanism);
+}
+
 enum cli_exit cli_doctor(struct cli_options *o)
 {
 	_cleanup_free_ char *title = cli_account_title(o);
 	struct cli_password *password = cli_password_new(o, true, title);
 	struct err_reason why = { "" };
 	enum cli_exit status = CLI_OK;
+	struct sync_probe_facts facts = { "" };
 	struct sync_config cfg;
 	struct store *s = NULL;
 	int r;
 
 	cli_account_sync_config(o, password, &cfg);
-	r = sync_probe(&cfg, &why);
+	r = sync_probe(&cfg, &facts, &why);
 	(void)printf("connection and sign-in to %s: %s\n", title,
 	             r < 0 ? cli_reason(r, &why) : "ok");
 	if (r < 0)
 		status = cli_exit_of(r);
+	else
+		show_facts(&facts);
 	cli_password_free(&password);
 	if (!cli_account_known(o)) {
 		(void)printf("local state in %s: none yet\n", o->state_dir);

@@ -90,12 +90,19 @@ def test_password_from_file_and_command(server, make_mount, place):
     works(make_mount(server.port, name="c", password="", password_command=f"cat {secret}"))
 
 
-@pytest.mark.parametrize("hide", [(), ("SASL-IR",), ("AUTH=PLAIN",)])
-def test_ways_to_sign_in(server, make_proxy, make_mount, hide):
-    """R159, R160: PLAIN with and without an initial response, and LOGIN where nothing else is."""
+PROOFS = ("AUTH=SCRAM-SHA-1", "AUTH=SCRAM-SHA-256", "AUTH=CRAM-MD5")
+
+
+@pytest.mark.parametrize("hide, command", [
+    ((), "^AUTHENTICATE SCRAM-SHA-256 "), (PROOFS, "^AUTHENTICATE PLAIN "),
+    ((*PROOFS, "SASL-IR"), "^AUTHENTICATE PLAIN"),
+    ((*PROOFS, "AUTH=PLAIN", "AUTH=LOGIN"), "^LOGIN")])
+def test_ways_to_sign_in(server, make_proxy, make_mount, hide, command):
+    """R159, R160: the strongest; PLAIN with and without an initial response; and LOGIN where
+    nothing else is."""
     proxy = make_proxy(server.port, hide=hide, record=True)
     works(make_mount(proxy.port))
-    assert proxy.seen("^LOGIN" if "AUTH=PLAIN" in hide else "^AUTHENTICATE PLAIN")
+    assert proxy.seen(command)
 
 
 def test_password_is_in_no_log_and_no_argument(server, make_mount):

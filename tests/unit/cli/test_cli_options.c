@@ -53,7 +53,7 @@ static void test_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(parse("a@example.org /mnt", &w, &o, &why), 0);
-	assert_int_equal(o.tls, SYNC_TLS_IMPLICIT);
+	assert_int_equal(o.tls, CLI_TLS_UNSAID);
 	assert_int_equal(o.delete_mode, STORE_DELETE_TRASH);
 	assert_int_equal(o.profile, STORE_PROFILE_FULL);
 	assert_int_equal(o.connections, 2);
@@ -185,11 +185,9 @@ static void test_refused(void **state)
 		{ "-o separator=/ a@b /mnt", "separator" },
 		{ "-o separator=:: a@b /mnt", "separator" },
 		{ "-o names=subject a@b /mnt", "not in this release" },
-		{ "-o cert=x a@b /mnt", "not in this release" },
-		{ "-o key=x a@b /mnt", "not in this release" },
-		{ "-o pin=x a@b /mnt", "not in this release" },
-		{ "-o token-command=x a@b /mnt", "not in this release" },
-		{ "-o auth=PLAIN a@b /mnt", "not in this release" },
+		{ "-o auth a@b /mnt", "needs a value" },
+		{ "-o token-command= a@b /mnt", "empty" },
+		{ "-o cert= a@b /mnt", "path" },
 	};
 
 	(void)state;
@@ -337,11 +335,14 @@ static void test_finish(void **state)
 	static const struct {
 		const char *line;
 		int port;
+		enum sync_tls tls;
 	} rows[] = {
-		{ "--host=h", 993 },
-		{ "--host=h --tls=starttls", 143 },
-		{ "--host=h --tls=none", 143 },
-		{ "--host=h --tls=none --port=99", 99 },
+		{ "--host=h", 993, SYNC_TLS_IMPLICIT },
+		{ "--host=h --tls=starttls", 143, SYNC_TLS_STARTTLS },
+		{ "--host=h --tls=none", 143, SYNC_TLS_NONE },
+		{ "--host=h --tls=none --port=99", 99, SYNC_TLS_NONE },
+		{ "--host=h --tunnel=x", 143, SYNC_TLS_NONE },
+		{ "--host=h --tunnel=x --tls=implicit", 993, SYNC_TLS_IMPLICIT },
 	};
 	struct err_reason why;
 	struct cli_options o;
@@ -352,6 +353,7 @@ static void test_finish(void **state)
 		assert_int_equal(parse(rows[i].line, &w, &o, &why), 0);
 		assert_int_equal(cli_options_finish(&o, &why), 0);
 		assert_int_equal(o.port, rows[i].port);
+		assert_int_equal(o.tls, rows[i].tls);
 		release(&w, &o);
 	}
 	assert_int_equal(parse("--host=h -d --allow-other", &w, &o, &why), 0);

@@ -26,6 +26,8 @@ enum scripted_flags {
 	SCRIPTED_BYTEWISE = 1,      /* sends each byte by itself */
 	SCRIPTED_SMALL_BUFFERS = 2, /* 64 KB in the kernel, about */
 	SCRIPTED_OLD_TLS = 4,       /* TLS 1.1 at most */
+	SCRIPTED_TLS_1_2 = 8,       /* TLS 1.2 at most */
+	SCRIPTED_ASKS_CERT = 16,    /* wants a certificate of the client's, whatever it is */
 };
 
 struct scripted *scripted_start(const char *const *steps, unsigned flags,
