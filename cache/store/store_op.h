@@ -89,6 +89,10 @@ int store_op_counts(struct store *s, struct store_op_counts *c);
 int store_op_open(struct store *s, int64_t upto, int64_t *count);
 int store_op_last(struct store *s, int64_t *seq);
 
+/* 1: the action is still what was read; 0: a later change of the user's was folded into it meanwhile, or
+ * took it back. */
+int store_op_unchanged(struct store *s, const struct store_op *op);
+
 /* Freezes it: SENT with `evidence` and `step`, durable against power loss before this returns. */
 int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence);
 

@@ -7,6 +7,18 @@
 
 /* What becomes of actions once they were tried: sent, done, to be tried again, or parked. */
 
+int store_op_unchanged(struct store *s, const struct store_op *op)
+{
+	int64_t any;
+
+	return store_db_int(&s->db, &any,
+	                    "SELECT 1 FROM op WHERE seq = ?1 AND state = ?2 AND mailbox = ?3"
+	                    " AND target = ?4 AND spool = ?5 AND add_words IS ?6"
+	                    " AND del_words IS ?7 AND name IS ?8",
+	                    "iiiiisss", op->seq, INT(op->state), op->mailbox, op->target, op->spool,
+	                    op->add, op->del, op->name);
+}
+
 int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence)
 {
 	int r = store_txn_begin(s);

@@ -58,6 +58,10 @@ static int prepare(struct sync_batch *b, struct sync_act *a, struct upload *u)
 		               ? sync_act_refused(b, a, r, "its message is not known any more")
 		               : r;
 	u->fd = store_spool_open(st, a->op.spool, 0);
+	if (u->fd < 0 && store_op_unchanged(st, &a->op) == 0) {
+		a->settled = true; /* has newer bytes by now */
+		return 0;
+	}
 	if (u->fd < 0 || fstat(u->fd, &info) < 0)
 		return sync_act_refused(b, a, ERR_NOTFOUND, "its bytes are not there any more");
 	sync_evidence_release(&a->ev);
@@ -355,8 +359,8 @@ static int upload(struct sync_batch *b, const struct store_mailbox *m, struct up
 		return 0;
 	if (r == 0)
 		r = sync_batch_sent(b, 1);
-	if (r < 0)
-		return r;
+	if (r != 0)
+		return r < 0 ? r : 0;
 	send_all(b, m, u, multi);
 	r = sync_link_run(b->link, 0);
 	take_uids(b);

@@ -327,7 +327,7 @@ static int send_new(struct transfer *t)
 	}
 	sync_reply_release(&reply);
 	sync_box_unref(&box);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /* ---- After a lost connection ---- */

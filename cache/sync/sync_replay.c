@@ -135,22 +135,39 @@ int sync_batch_later(struct sync_batch *b, int64_t delay_ms, int err, const char
 	return 0;
 }
 
+/* What the user has changed since it was read waits for another pass. */
+static int freeze(struct sync_batch *b, struct sync_act *a, int step)
+{
+	_cleanup_free_ char *evidence = sync_evidence_format(&a->ev);
+	int r = a->op.state == STORE_OP_QUEUED ? store_op_unchanged(b->link->store, &a->op) : 1;
+
+	if (r == 0)
+		a->settled = true;
+	if (r <= 0)
+		return r;
+	a->op.state = STORE_OP_SENT;
+	return store_op_sent(b->link->store, a->op.seq, step, evidence);
+}
+
 int sync_batch_sent(struct sync_batch *b, int step)
 {
 	int r = store_batch_begin(b->link->store);
 
 	for (size_t i = 0; r == 0 && i < b->count; i++) {
-		_cleanup_free_ char *evidence = sync_evidence_format(&b->acts[i].ev);
-
 		if (!b->acts[i].settled)
-			r = store_op_sent(b->link->store, b->acts[i].op.seq, step, evidence);
+			r = freeze(b, &b->acts[i], step);
 	}
 	if (r < 0) {
 		store_batch_abort(b->link->store);
 		return r;
 	}
 	r = store_batch_commit(b->link->store);
-	return r < 0 ? r : store_flush(b->link->store);
+	if (r == 0)
+		r = store_flush(b->link->store);
+	for (size_t i = 0; r == 0 && i < b->count; i++)
+		if (!b->acts[i].settled)
+			return 0;
+	return r < 0 ? r : 1;
 }
 
 int sync_batch_lost(struct sync_batch *b, int err)
