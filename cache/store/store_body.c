@@ -19,6 +19,16 @@ struct store_body_writer {
 
 int store_body_get(struct store *s, int64_t message, const void **data, size_t *len)
 {
+	int64_t recorded = 0;
+	int r = store_pack_get(s, message, data, len);
+
+	if (r != ERR_NOTFOUND)
+		return r;
+	if (store_db_int(&s->db, &recorded, "SELECT body FROM message WHERE id = ?1", "i",
+	                 message) <= 0 ||
+	    !recorded)
+		return r;
+	store_pack_wait(s);
 	return store_pack_get(s, message, data, len);
 }
 

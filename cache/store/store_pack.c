@@ -131,6 +131,13 @@ int store_pack_begin(struct store *s)
 	return r;
 }
 
+/* Until another handle that has committed the state has committed the index, too. */
+void store_pack_wait(struct store *s)
+{
+	if (!s->bodies_open && store_db_run(&s->bodies, "BEGIN IMMEDIATE", "") == 0)
+		(void)store_db_run(&s->bodies, "ROLLBACK", "");
+}
+
 static int drop_row(struct store *s, int64_t message)
 {
 	int r = store_db_run(&s->bodies,
@@ -179,15 +186,11 @@ int store_pack_share(struct store *s, int64_t from, int64_t to)
 	                    "ii", from, to);
 }
 
+/* What is dropped may be on its way in. */
 int store_pack_drop(struct store *s, int64_t message)
 {
-	int64_t any;
-	int r = store_db_int(&s->bodies, &any, "SELECT 1 FROM body WHERE message = ?1", "i",
-	                     message);
+	int r = store_pack_begin(s);
 
-	if (r <= 0)
-		return r;
-	r = store_pack_begin(s);
 	return r < 0 ? r : drop_row(s, message);
 }
 

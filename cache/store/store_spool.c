@@ -178,7 +178,7 @@ static int own_copy(struct store *s, const struct store_node *n, int64_t *spool)
 
 	if (n->spool != 0)
 		return copy_spool(s, n->spool, spool);
-	r = store_pack_get(s, n->id, &data, &len);
+	r = store_body_get(s, n->id, &data, &len);
 	return r < 0 ? r : store_spool_from(s, data, len, spool);
 }
 
