@@ -183,6 +183,8 @@ int store_recover(struct store *s)
 	if (r == 0)
 		r = purge_scratch(s);
 	if (r == 0)
+		r = store_aside_purge(s);
+	if (r == 0)
 		r = store_pack_check(s);
 	r = store_txn_end(s, r);
 	if (r == 0)

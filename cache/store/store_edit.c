@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "store_priv.h"
 
-/* Editors that write a second file: it turns into the new content of the message. */
+/*
+ * Editors that write a second file: it turns into the new content of the message.  Some rename the
+ * message away first; which file then stands at its name is kept in the table `aside`.
+ */
 
 /* The old bytes in a spool of their own; 0: they are not here. */
 static int old_bytes(struct store *s, const struct store_node *n, int64_t *spool, int64_t *size)
@@ -14,7 +17,7 @@ static int old_bytes(struct store *s, const struct store_node *n, int64_t *spool
 	*size = n->size;
 	if (n->spool != 0)
 		return 0;
-	r = store_pack_get(s, n->id, &data, &len);
+	r = store_body_get(s, n->id, &data, &len);
 	if (r < 0)
 		return r == ERR_NOTFOUND ? 0 : r;
 	*size = (int64_t)len;
@@ -32,6 +35,64 @@ static int keep_old_file(struct store *s, const struct store_node *old, int64_t 
 	n.size = size;
 	n.size_exact = true;
 	return store_node_insert(s, old->parent, old->name, &n, NULL, &id);
+}
+
+#define ASIDE_MS ((int64_t)600000) /* how long a place waits for a file */
+
+static int aside_forget(struct store *s, int64_t message)
+{
+	return store_db_run(&s->db, "DELETE FROM aside WHERE message = ?1", "i", message);
+}
+
+int store_aside_moved(struct store *s, const struct store_node *n, int64_t parent, const char *name)
+{
+	int r = 0;
+
+	if (n->kind == STORE_KIND_FILE)
+		return store_aside_placed(s, n->id, parent, name);
+	if (n->kind != STORE_KIND_MESSAGE || store_name_is_scratch(n->name))
+		return n->kind == STORE_KIND_MESSAGE ? aside_forget(s, n->id) : 0;
+	if (parent == n->parent && store_name_is_scratch(name))
+		r = store_db_run(&s->db,
+		                 "INSERT OR REPLACE INTO aside (message, dir, name, at_ms)"
+		                 " VALUES (?1, ?2, ?3, ?4)",
+		                 "iisi", n->id, parent, n->name, store_now_ms());
+	return r;
+}
+
+int store_aside_placed(struct store *s, int64_t file, int64_t parent, const char *name)
+{
+	return store_db_run(&s->db,
+	                    "UPDATE aside SET file = ?1 WHERE message = (SELECT message FROM aside"
+	                    " WHERE dir = ?2 AND name = ?3 AND at_ms BETWEEN ?4 AND ?5"
+	                    " ORDER BY at_ms DESC, message DESC LIMIT 1)",
+	                    "iisii", file, parent, name, store_now_ms() - ASIDE_MS, store_now_ms());
+}
+
+int store_aside_purge(struct store *s)
+{
+	return store_db_run(&s->db,
+	                    "DELETE FROM aside WHERE message NOT IN (SELECT id FROM message) OR"
+	                    " (file NOT IN (SELECT id FROM node) AND"
+	                    " at_ms NOT BETWEEN ?1 AND ?2)",
+	                    "ii", store_now_ms() - ASIDE_MS, store_now_ms());
+}
+
+int store_aside_message(struct store *s, int64_t file, int64_t *message)
+{
+	int r = store_db_int(&s->db, message, "SELECT message FROM aside WHERE file = ?1", "i",
+	                     file);
+
+	return r == 1 ? 0 : r == 0 ? ERR_NOTFOUND : r;
+}
+
+int store_aside_file(struct store *s, int64_t message, int64_t *file)
+{
+	int r = store_db_int(&s->db, file,
+	                     "SELECT file FROM aside WHERE message = ?1 AND file != 0", "i",
+	                     message);
+
+	return r == 1 ? 0 : r == 0 ? ERR_NOTFOUND : r;
 }
 
 /* The file's spool is the message's before the file goes, so that it stays. */
@@ -77,6 +138,8 @@ static int edit_locked(struct store *s, int64_t id, int64_t file, enum store_edi
 		r = keep_old_file(s, &n, spool, size);
 	if (r == 0 && n.spool != 0)
 		r = store_spool_release(s, n.spool);
+	if (r == 0 && how != STORE_EDIT_STAY)
+		r = aside_forget(s, id);
 	if (r == 0)
 		r = store_body_forget(s, id); /* or a read would find the old bytes first */
 	if (r == 0)

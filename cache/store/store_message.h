@@ -76,4 +76,14 @@ enum store_edit {
 };
 int store_message_edit(struct store *s, int64_t id, int64_t file, enum store_edit how);
 
+/*
+ * A message that gets a scratch name within its mailbox is set aside: a file that takes its old name
+ * soon after is meant to be its new content.  That is remembered, across a restart too, until
+ * store_message_edit() or until one of them goes.
+ */
+/* The message that the file stands for; ERR_NOTFOUND. */
+int store_aside_message(struct store *s, int64_t file, int64_t *message);
+/* The file that stands for the message; ERR_NOTFOUND. */
+int store_aside_file(struct store *s, int64_t message, int64_t *file);
+
 #endif

@@ -345,6 +345,8 @@ static int create(struct store *s, int64_t parent, const char *name, struct stor
 		store_spool_close(fd);
 	if (r == 0)
 		r = store_node_insert(s, parent, name, n, target, &n->id);
+	if (r == 0 && n->kind == STORE_KIND_FILE)
+		r = store_aside_placed(s, n->id, parent, name);
 	return r;
 }
 
@@ -461,6 +463,8 @@ static int rename_locked(struct store *s, int64_t id, int64_t parent, const char
 	r = store_node_check_loop(s, id, parent);
 	if (r == 0)
 		r = store_node_clear(s, parent, name, id, replace, delete_mode);
+	if (r == 0)
+		r = store_aside_moved(s, &n, parent, name);
 	return r < 0 ? r : store_node_place(s, id, parent, name);
 }
 

@@ -128,7 +128,8 @@ struct store_extent {
 };
 int store_pack_open(struct store *s, struct err_reason *why);
 void store_pack_close(struct store *s);
-int store_pack_begin(struct store *s);  /* a transaction, if none is open */
+int store_pack_begin(struct store *s);
+void store_pack_wait(struct store *s);  /* a transaction, if none is open */
 int store_pack_commit(struct store *s); /* after the state's commit */
 void store_pack_abort(struct store *s);
 int store_pack_index(struct store *s, int64_t message, struct store_extent *e);
@@ -210,5 +211,15 @@ int store_log_set_state(struct store *s, int64_t seq, enum store_op_state state,
 /* Makes an upload of a copy or move whose source is gone.  ERR_CONFLICT: its bytes are not here. */
 int store_gone_to_upload(struct store *s, int64_t seq);
 int store_log_dependents(struct store *s, int64_t seq, struct store_ids *ids);
+
+/* ---- store_edit.c: messages that editors rename away ---- */
+
+/* Node `n` is about to get this place. */
+int store_aside_moved(struct store *s, const struct store_node *n, int64_t parent,
+                      const char *name);
+/* A file has been made there. */
+int store_aside_placed(struct store *s, int64_t file, int64_t parent, const char *name);
+/* What cannot be meant any more goes. */
+int store_aside_purge(struct store *s);
 
 #endif

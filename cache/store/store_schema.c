@@ -130,6 +130,17 @@ static const char *const steps[] = {
 	"CREATE TRIGGER op_base AFTER UPDATE OF uid, mailbox ON message"
 	" WHEN old.uid IS NOT new.uid OR old.mailbox IS NOT new.mailbox"
 	" BEGIN UPDATE op SET base_modseq = 0 WHERE message = new.id AND base_modseq != 0; END;",
+
+	/* Messages renamed away by an editor: where from, and the file that is there now. */
+	"CREATE TABLE aside ("
+	"  message INTEGER PRIMARY KEY,"
+	"  dir INTEGER NOT NULL,"
+	"  name TEXT NOT NULL,"
+	"  file INTEGER NOT NULL DEFAULT 0,"
+	"  at_ms INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE INDEX aside_place ON aside (dir, name);"
+	"CREATE INDEX aside_file ON aside (file) WHERE file != 0;",
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))

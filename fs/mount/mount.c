@@ -139,7 +139,7 @@ static int start_parts(struct mount *m, struct err_reason *why)
 	if (r == 0)
 		r = mount_files_start(m);
 	if (r == 0)
-		r = mount_edit_start(m);
+		r = mount_alias_start(m);
 	if (r == 0)
 		r = mount_dirs_start(m);
 	if (r == 0)
@@ -341,8 +341,8 @@ void mount_close(struct mount **mount)
 	mount_virtuals_free(&m->virtuals);
 	mount_maildir_free(&m->maildir);
 	mount_dirs_free(&m->dirs);
+	mount_alias_free(&m->aliases);
 	mount_files_free(&m->files);
-	mount_edit_free(&m->edits);
 	store_close(&m->store);
 	if (m->wake >= 0)
 		close(m->wake);

@@ -66,7 +66,7 @@ static double attr_timeout(const struct store_node *n)
 
 void mount_entry(struct mount *m, const struct store_node *n, struct fuse_entry_param *e)
 {
-	*e = (struct fuse_entry_param){ .ino = (fuse_ino_t)n->id, .generation = 1 };
+	*e = (struct fuse_entry_param){ .ino = mount_alias_give(m, n->id), .generation = 1 };
 	e->entry_timeout = MOUNT_FOREVER;
 	e->attr_timeout = attr_timeout(n);
 	mount_stat(m, n, &e->attr);
@@ -112,6 +112,8 @@ static void forget_one(struct mount *m, fuse_ino_t ino, uint64_t nlookup)
 		mount_virtual_forget(m, ino, nlookup);
 	else
 		mount_file_forgotten(m, (int64_t)ino);
+	if (!mount_is_virtual(ino))
+		mount_alias_forgotten(m, ino, nlookup);
 }
 
 void mount_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
@@ -129,11 +131,12 @@ void mount_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data
 
 static int node_now(struct mount *m, fuse_ino_t ino, struct store_node *n)
 {
+	int64_t id = mount_alias_real(m, ino);
 	int r;
 
-	if (mount_file_unlinked(m, (int64_t)ino, n))
+	if (mount_file_unlinked(m, id, n))
 		return 0;
-	r = store_node_get(m->store, (int64_t)ino, n);
+	r = store_node_get(m->store, id, n);
 	if (r == 0)
 		mount_file_overlay(m, n);
 	return r;
@@ -167,13 +170,15 @@ void mount_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_attr(m, req, &n);
 }
 
-static int set_size(struct mount *m, struct store_node *n, off_t size)
+static int set_size(struct mount *m, fuse_ino_t ino, struct store_node *n, off_t size)
 {
 	struct mount_file *f;
 	int r;
 
 	if (size < 0)
 		return ERR_INVAL;
+	if (size > MOUNT_FILE_MAX)
+		return ERR_TOOBIG;
 	if (n->kind == STORE_KIND_MESSAGE && n->size_exact && n->size == size)
 		return 0;
 	r = mount_write_allowed(m, n);
@@ -188,6 +193,7 @@ static int set_size(struct mount *m, struct store_node *n, off_t size)
 	if (r == 0) {
 		f->size = n->size = size;
 		mount_file_written(m, f);
+		mount_file_tell(m, f, ino);
 		if (n->kind == STORE_KIND_FILE)
 			n->mtime_ns = f->mtime_ns;
 	}
@@ -257,7 +263,8 @@ static int set_owner(struct mount *m, const struct store_node *n, const struct s
 	return 0;
 }
 
-static int set_attrs(struct mount *m, struct store_node *n, const struct stat *attr, int set)
+static int set_attrs(struct mount *m, fuse_ino_t ino, struct store_node *n, const struct stat *attr,
+                     int set)
 {
 	int64_t ns = attr->st_mtim.tv_sec * (int64_t)1000000000 + attr->st_mtim.tv_nsec;
 	int r = set_owner(m, n, attr, set);
@@ -265,7 +272,7 @@ static int set_attrs(struct mount *m, struct store_node *n, const struct stat *a
 	if (r == 0 && (set & FUSE_SET_ATTR_MODE))
 		r = set_mode(m, n, attr->st_mode);
 	if (r == 0 && (set & FUSE_SET_ATTR_SIZE))
-		r = set_size(m, n, attr->st_size);
+		r = set_size(m, ino, n, attr->st_size);
 	if (r == 0 && (set & FUSE_SET_ATTR_MTIME_NOW))
 		r = set_mtime(m, n, clock_wall_ns());
 	else if (r == 0 && (set & FUSE_SET_ATTR_MTIME))
@@ -287,7 +294,7 @@ void mount_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set
 	}
 	r = node_now(m, ino, &n);
 	if (r == 0)
-		r = set_attrs(m, &n, attr, set);
+		r = set_attrs(m, ino, &n, attr, set);
 	if (r == 0 && n.parent != 0)
 		r = node_now(m, ino, &n);
 	if (r < 0)

@@ -5,12 +5,6 @@
 #include "mount_file_priv.h"
 
 /* Saves of editors: a second file that is the new content of a message (mount_edit.c). */
-int mount_edit_start(struct mount *m);
-void mount_edit_free(struct mount_edits **edits);
-
-/* The message gets a backup name within its mailbox: what is written at its old name soon is its new
- * content.  `message` is as it was before the rename. */
-void mount_edit_set_aside(struct mount *m, const struct store_node *message);
 
 /* A file was made.  At the old name of a message set aside it shows that one's date, now and when
  * it is written: an editor that remembers the date finds no other one later. */
@@ -21,11 +15,11 @@ int mount_edit_join(struct mount *m, struct store *s, const struct store_node *m
                     const struct store_node *file, enum store_edit how);
 
 /* A message that was set aside is removed: true when its new content stands at its old name and it
- * is now that, not removed. */
+ * is now that, not removed.  The lock of the files is held. */
 bool mount_edit_unlink(struct mount *m, const struct store_node *message);
 
 /* A file rests: true when it was the new content of a message set aside, whose old bytes stay
  * under the backup name as a local file. */
-bool mount_edit_settle(struct mount *m, struct store *s, const struct store_node *file);
+bool mount_edit_settle(struct mount *m, struct store *s, int64_t file);
 
 #endif

@@ -10,18 +10,24 @@
 
 #define FILES_HASH 4096
 #define FILES_OPEN_MAX 128
+#define ALIASES_MAX 16
 
 struct mount_files {
 	pthread_mutex_t lock;
 	struct mount_file *hash[FILES_HASH];
-	struct mount_file *newest, *oldest; /* open ones */
+	struct mount_file *newest, *oldest; /* open ones that are in the tree */
 	int open_count;
 };
 
 int mount_files_start(struct mount *m)
 {
+	pthread_mutexattr_t attr;
+
 	m->files = mem_alloc(sizeof(*m->files));
-	pthread_mutex_init(&m->files->lock, NULL);
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&m->files->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
 	return 0;
 }
 
@@ -89,7 +95,8 @@ void mount_file_close(struct mount *m, struct mount_file *f)
 {
 	if (f->fd < 0)
 		return;
-	list_remove(m->files, f);
+	if (!f->unlinked)
+		list_remove(m->files, f);
 	close(f->fd);
 	f->fd = -1;
 }
@@ -148,6 +155,8 @@ static int keep_fd(struct mount *m, struct mount_file *f, int fd)
 
 int mount_file_open(struct mount *m, struct store *s, struct mount_file *f)
 {
+	if (f->fd >= 0 && f->unlinked)
+		return 0;
 	if (f->fd >= 0) {
 		list_remove(m->files, f);
 		list_add(m->files, f);
@@ -194,8 +203,9 @@ int mount_file_open_fresh(struct mount *m, struct store *s, struct mount_file *f
 
 void mount_file_written(struct mount *m, struct mount_file *f)
 {
+	f->ctime_ns = clock_wall_ns();
 	if (!f->dated)
-		f->mtime_ns = clock_wall_ns();
+		f->mtime_ns = f->ctime_ns;
 	mount_file_touch(m, f);
 }
 
@@ -276,8 +286,8 @@ void mount_file_overlay(struct mount *m, struct store_node *n)
 		n->size_exact = true;
 	} else if (f && f->dirty) {
 		n->size = f->size;
-		if (n->ctime_ns < f->mtime_ns)
-			n->ctime_ns = f->mtime_ns;
+		if (n->ctime_ns < f->ctime_ns)
+			n->ctime_ns = f->ctime_ns;
 		n->mtime_ns = f->mtime_ns;
 	}
 	mount_files_unlock(m);
@@ -298,23 +308,26 @@ bool mount_file_unlinked(struct mount *m, int64_t id, struct store_node *n)
 			                  .size = f->size,
 			                  .size_exact = true,
 			                  .mtime_ns = f->mtime_ns,
-			                  .ctime_ns = f->mtime_ns };
+			                  .ctime_ns = f->ctime_ns };
 	mount_files_unlock(m);
 	return held;
 }
 
-void mount_file_hold(struct mount *m, const struct store_node *n)
+int mount_file_hold(struct mount *m, struct store *s, const struct store_node *n)
 {
 	struct mount_file *f;
+	int r = 0;
 
-	if (n->kind != STORE_KIND_FILE)
-		return;
+	if (n->kind != STORE_KIND_FILE || n->spool == 0)
+		return 0;
 	mount_files_lock(m);
 	f = mount_file_get(m, n);
 	if (f->spool == 0)
 		f->spool = n->spool;
-	(void)mount_file_open(m, m->store, f);
+	if (mount_file_open(m, s, f) < 0 && (errno == EMFILE || errno == ENFILE))
+		r = ERR_BUSY;
 	mount_files_unlock(m);
+	return r;
 }
 
 void mount_file_left(struct mount *m, int64_t id)
@@ -325,22 +338,25 @@ void mount_file_left(struct mount *m, int64_t id)
 	f = mount_file_find(m, id);
 	if (f && f->fd < 0) {
 		mount_file_drop(m, f);
-	} else if (f) {
+	} else if (f && !f->unlinked) {
+		list_remove(m->files, f); /* it could not be opened again */
 		f->unlinked = true;
 		f->dirty = f->candidate = false;
 	}
 	mount_files_unlock(m);
 }
 
-void mount_file_became(struct mount *m, int64_t id, int64_t message)
+void mount_file_tell(struct mount *m, const struct mount_file *f, fuse_ino_t ino)
 {
-	struct mount_file *f;
+	int64_t others[ALIASES_MAX];
+	size_t n = mount_alias_list(m, f->id, others, ALIASES_MAX);
 
-	mount_files_lock(m);
-	f = mount_file_find(m, id);
-	if (f && f->unlinked)
-		f->became = message;
-	mount_files_unlock(m);
+	if (n > 0 && f->id != (int64_t)ino)
+		mount_notify_content(m, f->id);
+	for (size_t i = 0; i < n; i++) {
+		if (others[i] != (int64_t)ino)
+			mount_notify_content(m, others[i]);
+	}
 }
 
 void mount_file_forgotten(struct mount *m, int64_t id)
@@ -379,16 +395,41 @@ void mount_file_named(struct mount *m, const struct store_node *n)
 	mount_files_unlock(m);
 }
 
-void mount_file_edited(struct mount *m, const struct store_node *message)
+/* The content of the message came by another way than through this entry. */
+static void take_over(struct mount *m, struct mount_file *f, const struct store_node *message)
 {
-	struct mount_file *f;
-
-	mount_files_lock(m);
-	f = mount_file_get(m, message);
 	mount_file_close(m, f);
 	f->spool = message->spool;
 	f->size = message->size;
 	f->write_ok = f->dirty = false;
 	look_again(m, f);
+}
+
+int mount_file_join(struct mount *m, struct store *s, const struct store_node *message,
+                    int64_t file, enum store_edit how)
+{
+	struct store_node now;
+	struct mount_file *f;
+	int r;
+
+	mount_files_lock(m);
+	f = mount_file_find(m, file);
+	r = f ? mount_file_record(s, f) : 0;
+	if (r == 0)
+		r = store_message_edit(s, message->id, file, how);
+	if (r == 0 && f)
+		mount_file_drop(m, f);
+	if (r == 0 && store_node_get(s, message->id, &now) == 0)
+		take_over(m, mount_file_get(m, &now), &now);
+	if (r == 0)
+		mount_alias_add(m, file, message->id);
+	mount_files_unlock(m);
+	return r;
+}
+
+void mount_file_edited(struct mount *m, const struct store_node *message)
+{
+	mount_files_lock(m);
+	take_over(m, mount_file_get(m, message), message);
 	mount_files_unlock(m);
 }

@@ -14,18 +14,18 @@ struct mount_file {
 	int64_t spool;
 	int fd; /* -1: closed meanwhile */
 	int64_t size, mtime_ns;
+	int64_t ctime_ns;        /* of the last change; 0: none yet */
 	bool dirty;              /* size or mtime are newer here than in the store */
 	bool write_ok;           /* the spool is this file's own */
 	bool dated;              /* stands for a message and shows that one's date */
 	bool candidate;          /* to be looked at when it rests */
-	int64_t became;          /* unlinked: the message that has its content; 0: none */
 	bool unlinked;           /* out of the tree, kept for those who still hold it */
 	int64_t changed_ms;      /* monotonic, of the last change */
 	int64_t look_ms;         /* monotonic, of the next look; 0: when the hold is over */
 	unsigned int change;     /* counts changes */
 	char *reason;            /* why it is no message */
 	struct mount_file *next; /* of its hash chain */
-	struct mount_file *newer, *older; /* of the open ones */
+	struct mount_file *newer, *older; /* of the open ones that can be opened again */
 };
 
 int mount_files_start(struct mount *m);
@@ -45,6 +45,8 @@ int mount_file_open_write(struct mount *m, struct store *s, struct mount_file *f
 /* The same for what is about to be cut to nothing. */
 int mount_file_open_fresh(struct mount *m, struct store *s, struct mount_file *f);
 void mount_file_written(struct mount *m, struct mount_file *f);
+/* Its content changed by way of inode `ino`: the kernel's pages of the others it has are void. */
+void mount_file_tell(struct mount *m, const struct mount_file *f, fuse_ino_t ino);
 void mount_file_close(struct mount *m, struct mount_file *f);
 void mount_file_touch(struct mount *m, struct mount_file *f);
 /* Records what is newer here. */
@@ -61,11 +63,13 @@ void mount_files_each(struct mount *m, void (*fn)(struct mount *m, struct mount_
 void mount_file_overlay(struct mount *m, struct store_node *n);
 /* True and *n when an unlinked file is still held. */
 bool mount_file_unlinked(struct mount *m, int64_t id, struct store_node *n);
-/* Before and after a node leaves the tree: keeps its content for those who hold it. */
-void mount_file_hold(struct mount *m, const struct store_node *n);
+/* Before a node leaves the tree: opens its content, and after that: keeps it for those who hold it.
+ * The lock is held from the one to the other.  ERR_BUSY: too many are held. */
+int mount_file_hold(struct mount *m, struct store *s, const struct store_node *n);
 void mount_file_left(struct mount *m, int64_t id);
-/* What is still written to file `id`, which left, is written to the message. */
-void mount_file_became(struct mount *m, int64_t id, int64_t message);
+/* The file becomes the message's content and leaves; what is still done to it is done to the message. */
+int mount_file_join(struct mount *m, struct store *s, const struct store_node *message,
+                    int64_t file, enum store_edit how);
 void mount_file_forgotten(struct mount *m, int64_t id);
 /* The content of a message was changed by way of another file: looks at it when it rests. */
 void mount_file_edited(struct mount *m, const struct store_node *message);

@@ -32,7 +32,7 @@ static int content_open(struct store *s, int64_t spool, struct content *c)
 
 	*c = (struct content){ .fd = store_spool_open(s, spool, 0) };
 	if (c->fd < 0)
-		return io_err();
+		return errno == ENOENT ? ERR_BUSY : io_err(); /* has another one by now */
 	if (fstat(c->fd, &st) != 0)
 		return ERR_IO;
 	c->len = (size_t)st.st_size;

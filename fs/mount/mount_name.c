@@ -72,6 +72,7 @@ void mount_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
 	r = check_new(m, parent, name, &dir);
 	if (r == 0 && !store_name_is_scratch(name))
 		r = store_rights_check(m->store, dir.id, "i");
+	mount_files_lock(m);
 	if (r == 0)
 		r = store_node_create(m->store, dir.id, name, STORE_KIND_FILE, mode & 0777, NULL,
 		                      &n);
@@ -79,6 +80,7 @@ void mount_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t 
 		mount_edit_made(m, &n);
 		mount_file_named(m, &n);
 	}
+	mount_files_unlock(m);
 	reply_new(m, req, r, &n);
 }
 
@@ -131,7 +133,7 @@ void mount_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char
 		return;
 	r = mount_is_virtual(ino) ? ERR_PERM : check_new(m, parent, name, &dir);
 	if (r == 0)
-		r = store_node_get(m->store, (int64_t)ino, &n);
+		r = store_node_get(m->store, mount_alias_real(m, ino), &n);
 	if (r == 0 && (n.kind != STORE_KIND_MESSAGE || dir.kind != STORE_KIND_MAILBOX))
 		r = ERR_PERM;
 	if (r == 0)
@@ -150,36 +152,54 @@ static int find(struct mount *m, fuse_ino_t parent, const char *name, struct sto
 	return store_node_lookup(m->store, (int64_t)parent, name, n);
 }
 
+static int unlink_node(struct mount *m, const struct store_node *n)
+{
+	int r = ERR_INVAL;
+
+	switch (n->kind) {
+	case STORE_KIND_MESSAGE:
+		if (mount_edit_unlink(m, n))
+			return 0;
+		r = store_message_remove(m->store, n->id, m->cfg.delete_mode);
+		if (r == 0)
+			sync_kick(m->sync);
+		return r;
+	case STORE_KIND_FILE:
+	case STORE_KIND_SYMLINK:
+		r = mount_file_hold(m, m->store, n);
+		if (r == 0)
+			r = store_node_remove(m->store, n->id);
+		if (r == 0)
+			mount_file_left(m, n->id);
+		return r;
+	case STORE_KIND_ROOT:
+	case STORE_KIND_MAILBOX:
+	case STORE_KIND_DIR:
+		break;
+	}
+	return r;
+}
+
 void mount_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = fuse_req_userdata(req);
-	struct store_node n;
-	int r;
+	struct store_node n = { 0 };
+	int code;
 
 	if ((int64_t)parent == MOUNT_INO_LOST) {
 		mount_lost_unlink(m, req, name);
 		return;
 	}
-	r = find(m, parent, name, &n);
+	mount_files_lock(m);
+	code = mount_errno(find(m, parent, name, &n));
+	if (code == 0 && mount_is_dir(&n))
+		code = EISDIR;
 	mount_own_set(m, 0, (int64_t)parent, name);
-	if (r == 0 && n.kind == STORE_KIND_MESSAGE && mount_edit_unlink(m, &n)) {
-		r = 0;
-	} else if (r == 0 && n.kind == STORE_KIND_MESSAGE) {
-		r = store_message_remove(m->store, n.id, m->cfg.delete_mode);
-		if (r == 0)
-			sync_kick(m->sync);
-	} else if (r == 0 && (n.kind == STORE_KIND_FILE || n.kind == STORE_KIND_SYMLINK)) {
-		mount_file_hold(m, &n);
-		r = store_node_remove(m->store, n.id);
-		if (r == 0)
-			mount_file_left(m, n.id);
-	} else if (r == 0) {
-		mount_own_clear(m);
-		fuse_reply_err(req, EISDIR);
-		return;
-	}
+	if (code == 0)
+		code = mount_errno(unlink_node(m, &n));
 	mount_own_clear(m);
-	fuse_reply_err(req, mount_errno(r));
+	mount_files_unlock(m);
+	fuse_reply_err(req, code);
 }
 
 void mount_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -91,6 +91,17 @@ static void tell_name(struct mount *m, int64_t parent, const char *name)
 	(void)fuse_lowlevel_notify_inval_inode(m->se, (fuse_ino_t)parent, 0, 0);
 }
 
+/* By every inode that the kernel may know it by.  `off`: -1 for the attributes alone. */
+static void tell_node(struct mount *m, int64_t node, off_t off)
+{
+	int64_t inodes[16];
+	size_t n = mount_alias_list(m, node, inodes, 15);
+
+	inodes[n++] = node;
+	while (n-- > 0)
+		(void)fuse_lowlevel_notify_inval_inode(m->se, (fuse_ino_t)inodes[n], off, 0);
+}
+
 static void tell(struct mount *m, const struct note *note)
 {
 	if (m->maildir && note->what != STORE_CHANGE_BODY) {
@@ -103,13 +114,11 @@ static void tell(struct mount *m, const struct note *note)
 	case STORE_CHANGE_REMOVED:
 		tell_name(m, note->parent, note->name);
 		if (note->what == STORE_CHANGE_REMOVED)
-			(void)fuse_lowlevel_notify_inval_inode(m->se, (fuse_ino_t)note->node, -1,
-			                                       0);
+			tell_node(m, note->node, -1);
 		break;
 	case STORE_CHANGE_ATTR:
 	case STORE_CHANGE_BODY:
-		(void)fuse_lowlevel_notify_inval_inode(m->se, (fuse_ino_t)note->node,
-		                                       note->content ? 0 : -1, 0);
+		tell_node(m, note->node, note->content ? 0 : -1);
 		break;
 	}
 }

@@ -32,6 +32,7 @@
 #define MOUNT_VIRTUAL_DIR ".imapfs"
 #define MOUNT_INO_LOST (MOUNT_INO_VIRTUAL + ((int64_t)1 << 48))
 #define MOUNT_LOST_DIR "lost+found"
+#define MOUNT_FILE_MAX ((int64_t)UINT32_MAX) /* IMAP counts a message's bytes in 32 bits */
 #define MOUNT_FOREVER 86400000.0 /* seconds an entry or attribute holds: until told otherwise */
 
 struct mount_notify;
@@ -59,7 +60,7 @@ struct mount {
 	struct mount_notify *notify;
 	struct mount_park *park;
 	struct mount_files *files;
-	struct mount_edits *edits;
+	struct mount_aliases *aliases;
 	struct mount_settle *settle;
 	struct mount_ahead *ahead;
 	struct mount_dirs *dirs;
@@ -92,6 +93,19 @@ void mount_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set
                       struct fuse_file_info *fi);
 void mount_op_readlink(fuse_req_t req, fuse_ino_t ino);
 void mount_op_statfs(fuse_req_t req, fuse_ino_t ino);
+
+/* ---- mount_alias.c: inodes that the kernel has for a message beside its own ---- */
+int mount_alias_start(struct mount *m);
+void mount_alias_free(struct mount_aliases **aliases);
+/* File `file`, which left the tree, is now known as `message`. */
+void mount_alias_add(struct mount *m, int64_t file, int64_t message);
+/* The node that the kernel's inode stands for. */
+int64_t mount_alias_real(struct mount *m, fuse_ino_t ino);
+/* The inode that the kernel is given for a node: once for each time that it is. */
+fuse_ino_t mount_alias_give(struct mount *m, int64_t id);
+/* The other inodes of a node; how many. */
+size_t mount_alias_list(struct mount *m, int64_t id, int64_t *out, size_t max);
+void mount_alias_forgotten(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
 
 /* ---- mount_dir.c ---- */
 int mount_dirs_start(struct mount *m);
@@ -156,6 +170,11 @@ void mount_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_i
 void mount_own_set(struct mount *m, int which, int64_t parent, const char *name);
 void mount_own_clear(struct mount *m);
 bool mount_name_reserved(int64_t parent, const char *name);
+static inline bool mount_is_dir(const struct store_node *n)
+{
+	return n->kind == STORE_KIND_MAILBOX || n->kind == STORE_KIND_DIR ||
+	       n->kind == STORE_KIND_ROOT;
+}
 
 /* ---- mount_xattr.c ---- */
 void mount_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);

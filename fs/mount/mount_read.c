@@ -93,6 +93,7 @@ void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
 	struct mount *m = fuse_req_userdata(req);
 	const void *data;
+	int64_t id;
 	size_t len;
 
 	(void)fi;
@@ -100,10 +101,11 @@ void mount_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		mount_virtual_read(m, req, ino, size, off);
 		return;
 	}
-	if (store_body_get(m->store, (int64_t)ino, &data, &len) == 0)
+	id = mount_alias_real(m, ino);
+	if (store_body_get(m->store, id, &data, &len) == 0)
 		mount_reply_range(req, data, len, size, off);
 	else
-		read_other(m, req, (int64_t)ino, size, off);
+		read_other(m, req, id, size, off);
 	if (off == 0)
-		mount_ahead_saw(m->ahead, (int64_t)ino);
+		mount_ahead_saw(m->ahead, id);
 }

@@ -16,18 +16,10 @@ struct rename {
 	bool replace;
 };
 
-static bool is_dir(const struct store_node *n)
-{
-	return n->kind == STORE_KIND_MAILBOX || n->kind == STORE_KIND_DIR ||
-	       n->kind == STORE_KIND_ROOT;
-}
-
 static int rename_message(struct rename *r)
 {
 	struct mount *m = r->m;
 
-	if (r->dir.id == r->from.parent && store_name_is_scratch(r->name))
-		mount_edit_set_aside(m, &r->from);
 	if (r->dir.id == r->from.parent)
 		return store_node_rename(m->store, r->from.id, r->dir.id, r->name, r->replace,
 		                         (int)m->cfg.delete_mode);
@@ -68,9 +60,9 @@ static int check_kinds(const struct rename *r)
 		return 0;
 	if (!r->replace)
 		return EEXIST;
-	if (is_dir(&r->target) && !is_dir(&r->from))
+	if (mount_is_dir(&r->target) && !mount_is_dir(&r->from))
 		return EISDIR;
-	if (!is_dir(&r->target) && is_dir(&r->from))
+	if (!mount_is_dir(&r->target) && mount_is_dir(&r->from))
 		return ENOTDIR;
 	return 0;
 }
@@ -115,11 +107,10 @@ static int rename_kind(struct rename *r)
 static int rename_do(struct rename *r)
 {
 	bool replaced = r->target.id != 0 && r->target.id != r->from.id && !is_save(r);
-	int err;
+	int err = replaced ? mount_file_hold(r->m, r->m->store, &r->target) : 0;
 
-	if (replaced)
-		mount_file_hold(r->m, &r->target);
-	err = rename_kind(r);
+	if (err == 0)
+		err = rename_kind(r);
 	if (err == 0 && replaced)
 		mount_file_left(r->m, r->target.id);
 	return err;
@@ -144,6 +135,7 @@ void mount_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_i
 		return;
 	}
 	r.replace = !(flags & RENAME_NOREPLACE);
+	mount_files_lock(r.m);
 	err = rename_find(&r, parent, name, newparent, newname);
 	code = err < 0 ? mount_errno(err) : check_kinds(&r);
 	if (code == 0) {
@@ -152,6 +144,7 @@ void mount_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_i
 		code = mount_errno(rename_do(&r));
 		mount_own_clear(r.m);
 	}
+	mount_files_unlock(r.m);
 	if (code == 0)
 		sync_kick(r.m->sync);
 	fuse_reply_err(req, code);

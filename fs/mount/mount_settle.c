@@ -166,7 +166,7 @@ static void look_at(struct mount_settle *s, int64_t id, bool at_once)
 	case MOUNT_HELD_NO:
 		break;
 	}
-	if (n.kind == STORE_KIND_FILE && mount_edit_settle(m, s->store, &n))
+	if (n.kind == STORE_KIND_FILE && mount_edit_settle(m, s->store, id))
 		return; /* the message it became is looked at in its turn */
 	r = mount_make_message(m, s->store, &n, change);
 	if (r == ERR_INVAL)

@@ -24,8 +24,6 @@ static int open_for_write(struct mount *m, int64_t id, struct mount_file **out)
 	struct store_node n;
 	int r;
 
-	if (f && f->unlinked && f->became != 0)
-		f = mount_file_find(m, id = f->became);
 	if (!f || (!f->write_ok && !f->unlinked)) {
 		r = store_node_get(m->store, id, &n);
 		if (r < 0)
@@ -60,6 +58,7 @@ void mount_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t siz
 {
 	struct mount *m = fuse_req_userdata(req);
 	struct mount_file *f = NULL;
+	int64_t id = mount_alias_real(m, ino);
 	size_t done = 0;
 	int r;
 
@@ -69,15 +68,14 @@ void mount_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t siz
 		return;
 	}
 	mount_files_lock(m);
-	r = open_for_write(m, (int64_t)ino, &f);
+	r = off > MOUNT_FILE_MAX - (off_t)size ? ERR_TOOBIG : open_for_write(m, id, &f);
 	if (r == 0)
 		r = write_all(f->fd, data, size, off, &done);
 	if (done > 0) {
 		if (off + (off_t)done > f->size)
 			f->size = off + (off_t)done;
 		mount_file_written(m, f);
-		if (f->id != (int64_t)ino) /* the kernel knows nothing of that one's change */
-			mount_notify_content(m, f->id);
+		mount_file_tell(m, f, ino);
 	}
 	mount_files_unlock(m);
 	if (done > 0)
@@ -99,6 +97,7 @@ static bool meant_as_message(struct mount *m, int64_t id)
 void mount_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct mount *m = fuse_req_userdata(req);
+	int64_t id = mount_alias_real(m, ino);
 	struct mount_file *f;
 	bool refused = false;
 	int r = 0;
@@ -106,7 +105,7 @@ void mount_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_fi
 	(void)datasync;
 	(void)fi;
 	mount_files_lock(m);
-	f = mount_file_find(m, (int64_t)ino);
+	f = mount_file_find(m, id);
 	if (f && f->fd < 0 && f->spool != 0)
 		r = mount_file_open(m, m->store, f);
 	if (r == 0 && f && f->fd >= 0) {

@@ -34,7 +34,7 @@ static int find_node(struct mount *m, fuse_ino_t ino, const char *name, struct s
 		return EOPNOTSUPP;
 	if (mount_is_virtual(ino))
 		return name ? ENODATA : 0;
-	return mount_errno(store_node_get(m->store, (int64_t)ino, n));
+	return mount_errno(store_node_get(m->store, mount_alias_real(m, ino), n));
 }
 
 /* The flags in the server's spelling; caller frees. */
@@ -110,6 +110,16 @@ void mount_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t 
 	buf_release(&value);
 }
 
+/* A message always, so that a copy of one without flags takes flags away, too; a file once it has some. */
+static bool lists_flags(struct mount *m, const struct store_node *n)
+{
+	_cleanup_free_ char *flags = NULL;
+
+	if (n->kind != STORE_KIND_FILE)
+		return n->kind == STORE_KIND_MESSAGE;
+	return flags_now(m, n, &flags) == 0 && *flags;
+}
+
 void mount_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	struct mount *m = fuse_req_userdata(req);
@@ -118,7 +128,7 @@ void mount_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 	if (code != 0)
 		fuse_reply_err(req, code);
-	else if (n.kind == STORE_KIND_MESSAGE)
+	else if (lists_flags(m, &n))
 		reply_value(req, FLAGS_NAME, sizeof(FLAGS_NAME), size);
 	else
 		reply_value(req, "", 0, size);
@@ -179,7 +189,9 @@ void mount_op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const c
 	else if (code == 0 && has_flags(&n) && strncmp(name, FLAG_PREFIX, strlen(FLAG_PREFIX)) == 0)
 		code = set_flag(m, &n, name + strlen(FLAG_PREFIX), true, flags);
 	else if (code == 0 && has_flags(&n) && strcmp(name, FLAGS_NAME) == 0)
-		code = flags & XATTR_CREATE ? EEXIST : mount_errno(set_flags(m, &n, value, size));
+		code = (flags & XATTR_CREATE) && lists_flags(m, &n)
+		               ? EEXIST
+		               : mount_errno(set_flags(m, &n, value, size));
 	else if (code == 0 && strncmp(name, PREFIX, strlen(PREFIX)) == 0)
 		code = mount_xattr_set_fact(m, &n, name + strlen(PREFIX), value, size);
 	else if (code == 0)
