@@ -183,6 +183,22 @@ uint32_t sync_box_uid(const struct sync_box *b, const struct imap_resp *r)
 	return r->fetch->uid ? r->fetch->uid : imap_msgmap_uid(b->map, r->number);
 }
 
+static void note_modseq(struct sync_box *b, uint64_t modseq)
+{
+	b->highestmodseq = modseq;
+	b->modseq_told = true;
+}
+
+/* RFC 7162 section 6: what the server said counts, though it is less than FETCHes have shown; where it
+ * said nothing, the greatest that they have shown.  Never in between: VANISHED may be on its way. */
+static void box_note_tagged(struct sync_box *b)
+{
+	if (!b->modseq_told && b->highestmodseq > 0 && b->seen_modseq > b->highestmodseq)
+		b->highestmodseq = b->seen_modseq;
+	b->modseq_told = false;
+	b->seen_modseq = 0;
+}
+
 /* The facts that come with SELECT, and later changes of them. */
 static void box_note_code(struct sync_box *b, const struct imap_resp *r)
 {
@@ -193,7 +209,7 @@ static void box_note_code(struct sync_box *b, const struct imap_resp *r)
 	else if (code == IMAP_CODE_UIDNEXT)
 		b->uidnext = (uint32_t)r->code_number;
 	else if (code == IMAP_CODE_HIGHESTMODSEQ)
-		b->highestmodseq = r->code_number;
+		note_modseq(b, r->code_number);
 	else if (code == IMAP_CODE_NOMODSEQ)
 		b->nomodseq = true;
 	else if (code == IMAP_CODE_UIDNOTSTICKY)
@@ -218,8 +234,12 @@ static void box_note(struct sync_box *b, const struct imap_resp *r)
 	} else if (r->kind == IMAP_RESP_EXISTS) {
 		b->exists = r->number;
 		(void)imap_msgmap_set_exists(b->map, r->number);
-	} else if (r->kind == IMAP_RESP_FETCH && r->fetch->uid) {
-		imap_msgmap_set(b->map, r->number, r->fetch->uid);
+	} else if (r->kind == IMAP_RESP_FETCH) {
+		if (r->fetch->uid)
+			imap_msgmap_set(b->map, r->number, r->fetch->uid);
+		if (r->fetch->has_modseq && r->fetch->modseq <= INT64_MAX &&
+		    r->fetch->modseq > b->seen_modseq)
+			b->seen_modseq = r->fetch->modseq;
 	}
 }
 
@@ -312,6 +332,8 @@ static void call_ended(void *ctx, const struct imap_result *res)
 		select_ended(c->box, res);
 	else if (c->box && res->resp)
 		box_note_code(c->box, res->resp);
+	if (c->box && res->resp)
+		box_note_tagged(c->box);
 	call_remove(c);
 	if (c->done)
 		c->done(c->ctx, res);
@@ -383,6 +405,8 @@ int sync_link_idle(struct sync_link *l, int max_ms)
 	else
 		r = l->session ? imap_session_idle(l->session, max_ms) : ERR_OFFLINE;
 	sync_note_traffic(l->sync, l);
+	if (r >= 0 && l->box)
+		box_note_tagged(l->box);
 	if (r == ERR_CANCELED && !sync_should_leave(l->sync, l->since))
 		return 0;
 	if (r < 0)

@@ -34,7 +34,9 @@ struct sync_box {
 	bool done, ok;     /* SELECT ended; well, and with the expected UIDVALIDITY */
 	int err;           /* why not: ERR_CONFLICT: UIDVALIDITY is another */
 	uint32_t uidvalidity, uidnext, exists;
-	uint64_t highestmodseq;
+	uint64_t highestmodseq; /* as SELECT said, moved on by box_note_tagged() */
+	uint64_t seen_modseq;   /* the greatest of a FETCH since the last tagged reply */
+	bool modseq_told;       /* the server said HIGHESTMODSEQ since then */
 	bool read_only, uidnotsticky, keywords_ok, nomodseq;
 	uint64_t known_modseq;             /* what the store had when selecting; 0: none */
 	bool resync;                       /* SELECT asks what has changed since (QRESYNC) */
