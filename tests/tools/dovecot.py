@@ -26,7 +26,7 @@ ssl_cert = <{cert}
 ssl_key = <{key}
 ssl_min_protocol = TLSv1.2
 disable_plaintext_auth = no
-auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
+auth_mechanisms = {mechanisms}
 auth_failure_delay = 0
 default_internal_user = {user}
 default_internal_group = {group}
@@ -71,8 +71,10 @@ service stats {{
     mode = 0600
   }}
 }}
+{passdb}
 passdb {{
   driver = passwd-file
+  mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
   args = scheme=PLAIN username_format=%u {dir}/users
 }}
 userdb {{
@@ -143,13 +145,17 @@ def _program(name):
 class Dovecot:
     """start(), stop(), freeze(), thaw(); `port` speaks plain and STARTTLS, `tls_port` TLS."""
 
-    def __init__(self, directory=None, users=None, storage="maildir", capability="", extra=""):
+    def __init__(self, directory=None, users=None, storage="maildir", capability="", extra="",
+                 passdb="", mechanisms="", certificate=None):
         self.own_dir = directory is None
         self.dir = directory or tempfile.mkdtemp(prefix="imapfs-dovecot-")
         self.users = users or {"test": "secret", "other": "secret"}
         self.storage = storage
         self.capability = f"imap_capability = {capability}" if capability else ""
         self.extra = extra
+        self.passdb = passdb(self.dir) if callable(passdb) else passdb
+        self.mechanisms = f"plain login cram-md5 scram-sha-1 scram-sha-256 {mechanisms}"
+        self.certificate = certificate  # of the authority: (certificate, key), not a good one
         self._kept = os.path.join(self.dir, "server.json")
         self.run_dir, self.port, self.tls_port = self._place()
         self.ca = tls.CertificateAuthority(os.path.join(self.dir, "tls"))
@@ -180,14 +186,16 @@ class Dovecot:
         with open(os.path.join(self.dir, "users"), "w", encoding="utf-8") as f:
             for name, password in self.users.items():
                 f.write(f"{name}:{{PLAIN}}{password}::::::\n")
-        cert, key = self.ca.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"])
+        cert, key = (self.certificate(self.ca) if self.certificate else
+                     self.ca.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"]))
         me = self.owner
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(CONF.format(
                 dir=self.dir, run=self.run_dir, cert=cert, key=key, user=me.pw_name,
                 group=_group_name(me.pw_gid), uid=me.pw_uid, gid=me.pw_gid,
                 location=LOCATIONS[self.storage], port=self.port, tls_port=self.tls_port,
-                capability=self.capability, extra=self.extra))
+                capability=self.capability, extra=self.extra, passdb=self.passdb,
+                mechanisms=self.mechanisms))
         os.chmod(self.conf, 0o600)
         for directory in (self.run_dir, self.dir):
             self._own_tree(directory)
