@@ -202,8 +202,11 @@ int store_pull_list(struct store *s, const struct store_list_entry *e, size_t co
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; r == 0 && i < count; i++)
+	for (size_t i = 0; r == 0 && i < count; i++) {
 		r = take_entry(s, &e[i]);
+		if (r == ERR_INVAL) /* one that cannot be shown shall not hide the others */
+			r = 0;
+	}
 	if (r == 0 && complete && count > 0)
 		r = mark_missing(s, e, count);
 	return store_txn_end(s, r);

@@ -31,6 +31,7 @@ enum {
 	WINDOW_MIN = 1024 * 1024,
 	WINDOW_MAX = 64 * 1024 * 1024,
 	TUNE_MS = 250,
+	UNSAID_MAX = 128 * 1024 * 1024, /* what comes beyond what was said */
 	TRIES = 3
 };
 
@@ -44,6 +45,7 @@ struct item {
 	int64_t odd_len; /* of the first time; -1: none */
 	int orders;      /* commands that are about it */
 	/* Large ones: */
+	uint64_t limit; /* bytes, above which it is taken for endless */
 	struct store_body_writer *writer;
 	uint64_t asked, have; /* bytes */
 	bool ended, broken;   /* a piece was short; one was wrong */
@@ -322,7 +324,7 @@ static void again_or_fail(struct sync_bodies *b, struct item *it, int err)
 static void settle_large(struct sync_bodies *b, struct item *it, int err)
 {
 	bool wanted = !it->urgent || sync_want_alive(b->link->sync, it->need.message);
-	bool more = err == 0 && !it->broken && wanted && !it->ended &&
+	bool more = err == 0 && !it->broken && wanted && !it->ended && it->have <= it->limit &&
 	            (it->have != it->need.size || it->have < it->asked);
 
 	if (more && (b->large == it || b->in_flight == 0)) {
@@ -572,6 +574,7 @@ void sync_bodies_add(struct sync_bodies *b, const struct sync_need *need, bool u
 	*it = (struct item){ .need = *need, .urgent = urgent, .odd_len = -1 };
 	if (it->need.size > SIZE_BELIEVED)
 		it->need.size = SIZE_BELIEVED;
+	it->limit = 2 * it->need.size + UNSAID_MAX;
 	enqueue(b, it);
 }
 

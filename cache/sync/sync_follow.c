@@ -22,17 +22,13 @@ static bool has_mailbox(const struct sync_seen *seen)
 
 static void on_id(void *ctx, const struct imap_resp *r)
 {
-	struct sync_list *list = ctx;
+	struct sync_seen *seen = r->kind == IMAP_RESP_STATUS ? sync_list_find(ctx, r->status.name)
+	                                                     : NULL;
 
-	if (r->kind != IMAP_RESP_STATUS || !r->status.mailboxid)
+	if (!seen || !r->status.mailboxid)
 		return;
-	for (size_t i = 0; i < list->count; i++) {
-		if (strcmp(list->items[i].wire_name, r->status.name) != 0)
-			continue;
-		free(list->items[i].mailboxid);
-		list->items[i].mailboxid = mem_strdup(r->status.mailboxid);
-		return;
-	}
+	free(seen->mailboxid);
+	seen->mailboxid = mem_strdup(r->status.mailboxid);
 }
 
 static void ask(struct sync_link *l, const char *wire_name)

@@ -13,96 +13,62 @@
 
 enum {
 	MAILBOXES_MAX = 20000, /* of one account */
-	PATH_MAX_BYTES = 8192
+	TEXT_MAX_BYTES = 16 << 20,
 };
-
-/* ---- Names ---- */
-
-/* One component of a wire name as a file name.  What is no modified UTF-7 keeps its bytes, with
- * '&' escaped, so that it cannot be taken for the name that decodes to the same. */
-static void path_add(struct buf *path, const char *part, size_t len)
-{
-	_cleanup_free_ char *utf8 = imap_utf7_decode(part, len);
-	_cleanup_free_ char *name = store_name_escape(utf8 ? utf8 : part,
-	                                              utf8 ? strlen(utf8) : len);
-
-	if (path->len)
-		(void)buf_putc(path, '/');
-	for (const char *p = name; *p; p++) {
-		if (!utf8 && *p == '&')
-			(void)buf_puts(path, "%26");
-		else
-			(void)buf_putc(path, *p);
-	}
-}
-
-char *sync_list_path(const char *wire, size_t len, char delimiter)
-{
-	struct buf path = BUF_INIT(PATH_MAX_BYTES);
-	const char *end = wire + len;
-
-	for (const char *p = wire; p < end;) {
-		const char *stop = delimiter ? memchr(p, delimiter, (size_t)(end - p)) : NULL;
-		size_t n = (size_t)((stop ? stop : end) - p);
-
-		if (p == wire && n == 5 && strncasecmp(p, "INBOX", 5) == 0)
-			(void)buf_puts(&path, "INBOX");
-		else if (n > 0)
-			path_add(&path, p, n);
-		p += n + 1;
-	}
-	return buf_detach(&path);
-}
 
 /* ---- What LIST, LSUB and STATUS say ---- */
 
-static struct sync_seen *find(const struct sync_list *list, const char *wire)
+/* There is room for one more with so many bytes. */
+static bool has_room(struct sync_list *list, size_t bytes)
 {
-	/* Answers come in the same order as before as a rule: look at the newest first. */
-	for (size_t i = list->count; i-- > 0;)
-		if (strcmp(list->items[i].wire_name, wire) == 0)
-			return &list->items[i];
-	return NULL;
+	if (list->count >= MAILBOXES_MAX || bytes > TEXT_MAX_BYTES - list->text) {
+		list->full = true;
+		return false;
+	}
+	list->text += bytes;
+	return true;
 }
 
-const struct sync_seen *sync_list_find(const struct sync_list *list, const char *wire_name)
+/* `item` is not listed yet. */
+static void add_listed(struct sync_list *list, const struct imap_list_item *item)
 {
-	return wire_name ? find(list, wire_name) : NULL;
+	const char *attributes = item->attributes ? item->attributes : "";
+	char delimiter = sync_list_delimiter(item->delimiter);
+	char *path = strlen(item->name) == item->name_len
+	                     ? sync_list_path(item->name, item->name_len, delimiter)
+	                     : NULL;
+	struct sync_seen *seen;
+
+	if (!path || !has_room(list, item->name_len + strlen(path) + strlen(attributes))) {
+		free(path);
+		list->left_out++;
+		return;
+	}
+	seen = sync_list_add(list, item->name);
+	seen->path = path;
+	seen->attributes = mem_strdup(attributes);
+	seen->delimiter = delimiter;
+	seen->subscribed = wordset_has(attributes, "\\Subscribed");
 }
 
 static void note_listed(struct sync_list *list, const struct imap_list_item *item)
 {
-	struct sync_seen *seen = find(list, item->name);
+	struct sync_seen *seen = sync_list_find(list, item->name);
 
-	if (item->subscribed_only) {
-		if (seen)
-			seen->subscribed = true;
-		return;
-	}
-	if (seen || list->count == MAILBOXES_MAX || item->name_len == 0 ||
-	    strlen(item->name) != item->name_len)
-		return;
-	if (list->count == list->cap) {
-		list->cap = list->cap ? list->cap * 2 : 64;
-		list->items = mem_realloc(list->items, list->cap, sizeof(*list->items));
-	}
-	seen = &list->items[list->count++];
-	*seen = (struct sync_seen){
-		.wire_name = mem_strdup(item->name),
-		.path = sync_list_path(item->name, item->name_len, item->delimiter),
-		.attributes = mem_strdup(item->attributes ? item->attributes : ""),
-		.delimiter = item->delimiter,
-		.subscribed = wordset_has(item->attributes, "\\Subscribed"),
-	};
+	if (!item->subscribed_only && !seen && item->name_len > 0)
+		add_listed(list, item);
+	else if (item->subscribed_only && seen)
+		seen->subscribed = true;
 }
 
 static void note_rights(struct sync_list *list, const struct imap_rights *rights)
 {
-	struct sync_seen *seen = find(list, rights->name);
+	struct sync_seen *seen = sync_list_find(list, rights->name);
 
 	if (!seen || seen->rights)
 		return;
-	seen->rights = mem_strdup(rights->rights);
+	if (has_room(list, strlen(rights->rights)))
+		seen->rights = mem_strdup(rights->rights);
 }
 
 static void on_list_data(void *ctx, const struct imap_resp *r)
@@ -125,25 +91,12 @@ static void on_list_data(void *ctx, const struct imap_resp *r)
 		note_rights(list, &r->rights);
 	if (r->kind != IMAP_RESP_STATUS)
 		return;
-	seen = find(list, r->status.name);
+	seen = sync_list_find(list, r->status.name);
 	if (!seen)
 		return;
 	seen->status = r->status;
 	seen->status.name = NULL;
 	seen->has_status = r->status.has_uidvalidity && r->status.has_messages;
-}
-
-void sync_list_release(struct sync_list *list)
-{
-	for (size_t i = 0; i < list->count; i++) {
-		free(list->items[i].wire_name);
-		free(list->items[i].path);
-		free(list->items[i].attributes);
-		free(list->items[i].mailboxid);
-		free(list->items[i].rights);
-	}
-	free(list->items);
-	*list = (struct sync_list){ 0 };
 }
 
 /* ---- Asking ---- */
@@ -218,27 +171,11 @@ static int ask_status(struct sync_link *l, const struct sync_list *list)
 	return sync_link_run(l, 0);
 }
 
-/* Two entries that make one file name: the later ones get a mark, so that none hides another. */
-static void part_equal_paths(struct sync_list *list)
-{
-	for (size_t i = 1; i < list->count; i++)
-		for (size_t k = 0; k < i && list->count < 5000; k++) {
-			if (strcmp(list->items[i].path, list->items[k].path) != 0)
-				continue;
-			char *other = mem_printf("%s%%~%zu", list->items[i].path, i);
-
-			free(list->items[i].path);
-			list->items[i].path = other;
-			break;
-		}
-}
-
 static int record(struct sync_link *l, struct sync_list *list)
 {
 	struct store_list_entry *e = mem_alloc((list->count + 1) * sizeof(*e));
 	int r;
 
-	part_equal_paths(list);
 	for (size_t i = 0; i < list->count; i++)
 		e[i] = (struct store_list_entry){
 			.wire_name = list->items[i].wire_name,
@@ -248,6 +185,11 @@ static int record(struct sync_link *l, struct sync_list *list)
 			.subscribed = list->items[i].subscribed,
 			.rights = list->items[i].rights,
 		};
+	if (list->left_out > 0)
+		log_warn("sync: %zu mailboxes are not shown: their names are too long or too deep, "
+		         "or"
+		         " there are too many",
+		         list->left_out);
 	r = store_pull_list(l->store, e, list->count, list->complete && list->count > 0);
 	free(e);
 	if (r == 0 && list->quota.known)
@@ -284,7 +226,7 @@ int sync_list_pull(struct sync_link *l, struct sync_list *out)
 		sync_reply_release(&reply);
 		r = ask_plain(l, &reply);
 	}
-	out->complete = reply.err == 0;
+	out->complete = reply.err == 0 && !out->full;
 	sync_reply_release(&reply);
 	if (sync_link_up(l))
 		r = ask_status(l, out);
@@ -317,7 +259,7 @@ static int is_gone(struct sync_link *l, const char *wire_name, bool *gone)
 	r = sync_link_run(l, 0);
 	l->data = NULL;
 	*gone = r == 0 && status_reply.answered && list_reply.err == 0 &&
-	        !find(&found, wire_name) && err_is_final(status_reply.err);
+	        !sync_list_find(&found, wire_name) && err_is_final(status_reply.err);
 	sync_reply_release(&status_reply);
 	sync_reply_release(&list_reply);
 	sync_list_release(&found);
@@ -336,7 +278,7 @@ int sync_list_confirm_gone(struct sync_link *l, const struct sync_list *list)
 		bool gone = false;
 
 		if (!boxes[i].missing_since_ms || !boxes[i].wire_name ||
-		    find(list, boxes[i].wire_name))
+		    sync_list_find(list, boxes[i].wire_name))
 			continue;
 		r = is_gone(l, boxes[i].wire_name, &gone);
 		if (r < 0 || !gone)

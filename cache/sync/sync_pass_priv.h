@@ -17,18 +17,25 @@ struct sync_seen {
 struct sync_list {
 	struct sync_seen *items;
 	size_t count, cap;
-	bool complete; /* the command ended well */
+	bool complete;   /* the command ended well, and there was room for all */
+	bool full;       /* there was not */
+	size_t text;     /* bytes of all that is said of them */
+	size_t left_out; /* whose names cannot be shown, or for which there was no room */
+	uint32_t *slots; /* by wire name: place in items, from 1; 0: free */
+	size_t slot_count;
+	uint64_t seed;
 	struct store_quota quota;
+};
+
+enum {
+	SYNC_WIRE_MAX = 1000, /* bytes of a mailbox's name on the wire */
+	SYNC_DEPTH_MAX = 32,  /* levels of mailboxes */
 };
 
 /* ---- sync_list.c ---- */
 
 /* Asks for all mailboxes and their numbers, and records the names.  0 or why the link is lost. */
 int sync_list_pull(struct sync_link *l, struct sync_list *out);
-void sync_list_release(struct sync_list *list);
-/* "INBOX/Sent" for a wire name; the caller frees. */
-char *sync_list_path(const char *wire, size_t len, char delimiter);
-const struct sync_seen *sync_list_find(const struct sync_list *list, const char *wire_name);
 
 /* Mailboxes that LIST does not name go when a STATUS says that they do not exist. */
 int sync_list_confirm_gone(struct sync_link *l, const struct sync_list *list);
@@ -37,6 +44,19 @@ int sync_list_confirm_gone(struct sync_link *l, const struct sync_list *list);
 
 /* Mailboxes renamed by others go with their MAILBOXID; before the names are recorded. */
 void sync_list_follow(struct sync_link *l, struct sync_list *list);
+
+/* ---- sync_list_name.c ---- */
+
+/* "INBOX/Sent" for a wire name; the caller frees.  NULL: it cannot be shown. */
+char *sync_list_path(const char *wire, size_t len, char delimiter);
+
+/* What a server calls its hierarchy delimiter, 0 when that cannot be one. */
+char sync_list_delimiter(char c);
+
+/* By wire name; NULL: not listed. */
+struct sync_seen *sync_list_find(const struct sync_list *list, const char *wire_name);
+struct sync_seen *sync_list_add(struct sync_list *list, const char *wire_name);
+void sync_list_release(struct sync_list *list);
 
 /* ---- sync_pull.c ---- */
 
