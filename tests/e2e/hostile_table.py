@@ -141,6 +141,13 @@ row("body_cut_short", BODY, says(b"* 4 FETCH (UID 4 BODY[] {10}\r\n" + mail(4)[:
 row("body_unavailable", BODY, says(
     b"* 4 FETCH (UID 4 BODY[] {49}\r\nSubject: message unavailable\r\n\r\nIt is not here.\r\n)\r\n"), times=1)
 
+# Lists
+
+row("list_with_an_open_quote", LIST, adds(b'* LIST () "/" "open\r\n'))
+row("list_with_an_open_list", LIST, adds(b'* LIST (\\A (\\B "/" x\r\n'))
+row("list_of_nothing", LIST, says())
+row("list_of_one_only", LIST, says(b'* LIST () "/" "Work"\r\n'))
+
 # Replies
 
 row("wrong_tag", LIST, says(b"ZZZ999 OK done\r\n", tagged=None))

@@ -3,11 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "err.h"
+#include "mem.h"
 #include "sync_backoff_priv.h"
 #include "sync_pass_priv.h"
 #include "sync_uids_priv.h"
@@ -160,6 +162,19 @@ static void names_become_paths(void **state)
 	}
 }
 
+/* Whole characters of UTF-8: none was cut. */
+static bool is_whole(const char *s)
+{
+	while (*s) {
+		unsigned char c = (unsigned char)*s++;
+
+		for (int more = c < 0xc0 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3; more > 0; more--)
+			if (((unsigned char)*s++ & 0xc0) != 0x80)
+				return false;
+	}
+	return true;
+}
+
 /* No name of a server leads out of the tree, or is taken for another one. */
 static void names_stay_inside(void **state)
 {
@@ -181,6 +196,77 @@ static void names_stay_inside(void **state)
 	assert_string_not_equal(bad, good);
 	free(bad);
 	free(good);
+}
+
+/* What a file name cannot hold is cut short, never left out, and different names stay so. */
+static void names_have_an_end(void **state)
+{
+	static const char *const units[] = { "x", "&AOk-", "&2D3eAA-", "\x01", "%41", "&" };
+	char wire[SYNC_WIRE_MAX + 2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		size_t unit = strlen(units[i]), n = SYNC_WIRE_MAX / unit * unit;
+		char *one, *other;
+
+		for (size_t at = 0; at < n; at += unit)
+			memcpy(wire + at, units[i], unit);
+		one = sync_list_path(wire, n, '/');
+		wire[0] = 'y';
+		other = sync_list_path(wire, n, '/');
+		assert_true(strlen(one) <= 255 && strlen(one) > 200);
+		assert_true(strlen(other) <= 255 && strcmp(one + 230, other + 230) != 0);
+		assert_true(is_whole(one) && is_whole(other));
+		free(one);
+		free(other);
+	}
+	memset(wire, 'x', sizeof(wire));
+	assert_null(sync_list_path(wire, SYNC_WIRE_MAX + 1, '/'));
+}
+
+/* Levels are counted; the mount's own directory keeps its name to itself. */
+static void names_have_a_depth(void **state)
+{
+	char wire[2 * SYNC_DEPTH_MAX + 2];
+	char *path;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wire); i++)
+		wire[i] = i % 2 ? '/' : 'a';
+	path = sync_list_path(wire, 2 * SYNC_DEPTH_MAX - 1, '/');
+	assert_int_equal(strlen(path), 2 * SYNC_DEPTH_MAX - 1);
+	free(path);
+	assert_null(sync_list_path(wire, 2 * SYNC_DEPTH_MAX + 1, '/'));
+	assert_null(sync_list_path("//", 2, '/'));
+	path = sync_list_path(".imapfs/.imapfs", 15, '/');
+	assert_string_equal(path, "%2Eimapfs/.imapfs");
+	free(path);
+	assert_int_equal(sync_list_delimiter('/'), '/');
+	assert_int_equal(sync_list_delimiter('a'), 0);
+	assert_int_equal(sync_list_delimiter('%'), 0);
+	assert_int_equal(sync_list_delimiter('\n'), 0);
+}
+
+/* Each of many names is found again, and no other. */
+static void names_are_found(void **state)
+{
+	struct sync_list list = { 0 };
+	char name[32];
+
+	(void)state;
+	assert_null(sync_list_find(&list, "a"));
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "box %d", i);
+		assert_null(sync_list_find(&list, name));
+		sync_list_add(&list, name)->path = mem_strdup(name);
+	}
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "box %d", i);
+		assert_string_equal(sync_list_find(&list, name)->path, name);
+	}
+	assert_null(sync_list_find(&list, "box 5000"));
+	assert_null(sync_list_find(&list, NULL));
+	sync_list_release(&list);
 }
 
 /* ---- State ---- */
@@ -221,6 +307,9 @@ int main(void)
 		cmocka_unit_test(uids_chunks_are_bounded),
 		cmocka_unit_test(names_become_paths),
 		cmocka_unit_test(names_stay_inside),
+		cmocka_unit_test(names_have_an_end),
+		cmocka_unit_test(names_have_a_depth),
+		cmocka_unit_test(names_are_found),
 		cmocka_unit_test(attempts_keep_the_time_of_the_loss),
 	};
 
