@@ -25,6 +25,7 @@
  *   mount_probe DIR mail BOX UID SIZE [FLAGS]    a message appears, its body is not here
  *   mount_probe DIR body BOX UID FILE            its body arrives
  *   mount_probe DIR fill BOX FIRST FILE...       messages with their bodies, in one batch
+ *   mount_probe DIR many BOX FIRST COUNT [SIZE]  messages with bodies of that size
  *   mount_probe DIR flags BOX UID FLAGS          changed by another client
  *   mount_probe DIR expunge BOX UID
  *   mount_probe DIR ops                          the log: KIND|ADD|DEL|NAME|SPOOL a line
@@ -283,6 +284,35 @@ static int do_fill(struct probe *p, int argc, char **argv)
 	return 0;
 }
 
+/* A mailbox of any size: every third message has nothing read yet, every tenth is flagged. */
+static int do_many(struct probe *p, int argc, char **argv)
+{
+	uint32_t uid = (uint32_t)atoi(argv[1]);
+	int count = atoi(argv[2]), size = argc > 3 ? atoi(argv[3]) : 200;
+	_cleanup_free_ char *body = mem_alloc((size_t)size + 200);
+	struct store_body_writer *w = NULL;
+
+	for (int i = 0; i < count; i++, uid++) {
+		int n = snprintf(body, 200, "From: a@b\r\nSubject: number %u\r\n\r\n", uid);
+		int64_t id;
+
+		if (i % 1000 == 0)
+			check(store_batch_begin(p->s), "batch");
+		for (; n < size; n += 50)
+			memcpy(body + n, "forty-eight bytes of text in a line of a message\r\n", 50);
+		id = add_mail(p, argv[0], uid, (uint64_t)n,
+		              i % 10 == 0  ? "\\Flagged \\Seen"
+		              : i % 3 == 0 ? ""
+		                           : "\\Seen");
+		check(store_body_begin(p->s, id, (uint64_t)n, &w), "body");
+		check(store_body_part(w, body, (size_t)n), "body");
+		check(store_body_end(&w), "body");
+		if (i % 1000 == 999 || i == count - 1)
+			check(store_batch_commit(p->s), "batch");
+	}
+	return 0;
+}
+
 static int do_ops(struct probe *p)
 {
 	struct store_op *ops = NULL;
@@ -308,6 +338,8 @@ static int change(struct probe *p, const char *what, int argc, char **argv)
 		return do_ops(p);
 	if (strcmp(what, "fill") == 0 && argc > 2)
 		return do_fill(p, argc, argv);
+	if (strcmp(what, "many") == 0 && argc > 2)
+		return do_many(p, argc, argv);
 	if (strcmp(what, "mail") == 0 && argc > 2) {
 		add_mail(p, argv[0], uid, strtoull(argv[2], NULL, 10), argc > 3 ? argv[3] : "");
 	} else if (strcmp(what, "body") == 0 && argc > 2) {
