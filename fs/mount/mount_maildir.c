@@ -215,11 +215,13 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, mount_errno(r));
 	} else {
 		mount_file_overlay(m, &f.n);
-		mount_entry(m, &f.n, &e);
 		if (f.alias) {
-			e.ino |= MAILDIR_ALIAS;
+			e = (struct fuse_entry_param){ .generation = 1 };
+			e.ino = (fuse_ino_t)f.n.id | MAILDIR_ALIAS;
+			mount_stat(m, &f.n, &e.attr);
 			e.attr.st_ino = (ino_t)e.ino;
-			e.entry_timeout = e.attr_timeout = 0;
+		} else {
+			mount_entry(m, &f.n, &e);
 		}
 		fuse_reply_entry(req, &e);
 	}
@@ -260,6 +262,11 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	}
 }
 
+static fuse_ino_t real(fuse_ino_t ino)
+{
+	return mount_is_virtual(ino) ? ino : (fuse_ino_t)maildir_id(ino);
+}
+
 /* The directories' times are the mailbox's, and their modes. */
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
                        struct fuse_file_info *fi)
@@ -273,7 +280,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int se
 		return;
 	}
 	if (!mount_is_virtual(ino) && (set & FUSE_SET_ATTR_SIZE) && attr->st_size > 0 &&
-	    store_node_get(m->store, maildir_id(ino), &n) == 0) {
+	    store_node_get(m->store, mount_alias_real(m, real(ino)), &n) == 0) {
 		mount_file_overlay(m, &n);
 		mount_stat(m, &n, &now);
 		if (now.st_size == attr->st_size)
@@ -281,11 +288,6 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int se
 	}
 	mount_op_setattr(req, mount_is_virtual(ino) ? ino : (fuse_ino_t)maildir_id(ino), attr, set,
 	                 fi);
-}
-
-static fuse_ino_t real(fuse_ino_t ino)
-{
-	return mount_is_virtual(ino) ? ino : (fuse_ino_t)maildir_id(ino);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,

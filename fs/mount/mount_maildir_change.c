@@ -371,6 +371,7 @@ static void link_delivery(struct mount *m, fuse_req_t req, const struct store_no
 
 	mount_own_set(m, 0, n->parent, n->name);
 	mount_own_set(m, 1, maildir_id(parent), to->base);
+	mount_files_lock(m); /* nobody makes a message of it halfway */
 	r = store_node_rename(m->store, n->id, maildir_id(parent), to->base, false, 0);
 	mount_own_clear(m);
 	if (r == 0) {
@@ -379,6 +380,7 @@ static void link_delivery(struct mount *m, fuse_req_t req, const struct store_no
 		mark_new(m, parent, to, n->id);
 		r = store_node_get(m->store, n->id, &now);
 	}
+	mount_files_unlock(m);
 	if (r < 0) {
 		fuse_reply_err(req, mount_errno(r));
 		return;
@@ -403,7 +405,7 @@ void maildir_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const ch
 	if (r == 0 && maildir_find(m, parent, name, true, &f) == 0)
 		r = ERR_EXISTS;
 	if (r == 0)
-		r = store_node_get(m->store, maildir_id(ino), &n);
+		r = store_node_get(m->store, mount_alias_real(m, (fuse_ino_t)maildir_id(ino)), &n);
 	if (r == 0)
 		r = store_node_get(m->store, n.parent, &dir);
 	if (r < 0)

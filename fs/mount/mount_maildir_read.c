@@ -79,7 +79,7 @@ void maildir_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                      struct fuse_file_info *fi)
 {
 	struct mount *m = fuse_req_userdata(req);
-	int64_t id = maildir_id(ino);
+	int64_t id = mount_alias_real(m, (fuse_ino_t)maildir_id(ino));
 	struct store_node n;
 	const void *data;
 	size_t len;

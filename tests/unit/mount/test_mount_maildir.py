@@ -397,3 +397,20 @@ def test_many_readers_and_renames(box):
         for t in threads:
             t.join()
     assert wrong == [] and len(names(box, "INBOX", "cur")) == 3
+
+
+def test_replaced_by_rename(box):
+    """A file renamed over a message is its new content; who reads by either name gets LF."""
+    path = cur(box, 2)
+    with open(box.path("INBOX", "tmp", "n"), "wb") as f:
+        f.write(b"From: a@b\n\nsecond\n")
+    os.rename(box.path("INBOX", "tmp", "n"), path)
+    box.settle()
+    until(lambda: 2 in box.kinds())
+    assert len(names(box, "INBOX", "cur")) == 3
+    for _ in range(2):
+        with open(path, "rb") as f:
+            assert f.read() == b"From: a@b\n\nsecond\n"
+        assert os.stat(path).st_size == 18
+        assert box.stop() == 0
+        box.mount("maildir")
