@@ -13,8 +13,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lies import mail as lies_mail  # noqa: E402
 from tools import mail  # noqa: E402
 from tools.client import Client  # noqa: E402
-from tools.dovecot import Dovecot  # noqa: E402
 from tools.imapd import Imapd  # noqa: E402
+from tools.kinds import KINDS, Flaky, rev1_proxy  # noqa: E402
 from tools.mount import Mount, default_binary, have_fuse  # noqa: E402
 from tools.proxy import Proxy  # noqa: E402
 
@@ -22,6 +22,31 @@ from tools.proxy import Proxy  # noqa: E402
 def pytest_addoption(parser):
     parser.addoption("--messages", type=int, default=2000,
                      help="messages of the whole-account test (the full figure: 10000)")
+    parser.addoption("--server", choices=sorted(KINDS), default="dovecot",
+                     help="the server that make_server() starts")
+    parser.addoption("--rev1", action="store_true",
+                     help="a proxy hides all that the server offers beyond IMAP4rev1")
+    parser.addoption("--flaky", type=int, default=0, metavar="N",
+                     help="a proxy refuses each N-th command")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "dovecot: shows what only Dovecot does or can be told to do")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Against another server, tests that need what only Dovecot can do are left out."""
+    if config.getoption("--server") == "dovecot":
+        return
+    left_out = [item for item in items if item.get_closest_marker("dovecot")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(name="kind", scope="session")
+def _kind(request):
+    """The class of the server."""
+    return KINDS[request.config.getoption("--server")]
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +64,12 @@ def _place():
 
 
 @pytest.fixture(name="make_server")
-def _make_server():
-    """make_server(mails, **dovecot options): a started Dovecot with these messages."""
+def _make_server(kind):
+    """make_server(mails, **options of the kind): a started server with these messages."""
     servers = []
 
     def make(mails=(), **options):
-        server = Dovecot(**options)
+        server = kind(**options)
         servers.append(server)
         server.fill(mails)
         return server.start()
@@ -53,8 +78,26 @@ def _make_server():
         server.close()
 
 
+@pytest.fixture(name="hindered")
+def _hindered(request):
+    """hindered(port): the port of the proxy that --rev1 and --flaky ask for, else the same."""
+    proxies = {}
+    flaky = request.config.getoption("--flaky")
+    hooks = {"on_command": Flaky(flaky)} if flaky else {}
+
+    def port_of(port):
+        if port in proxies or not (hooks or request.config.getoption("--rev1")):
+            return proxies[port].port if port in proxies else port
+        make = rev1_proxy if request.config.getoption("--rev1") else Proxy
+        proxies[port] = make(port, **hooks)
+        return proxies[port].port
+    yield port_of
+    for proxy in proxies.values():
+        proxy.stop()
+
+
 @pytest.fixture(name="make_mount")
-def _make_mount(place):
+def _make_mount(place, kind, hindered):
     """make_mount(port, **options): mounted and answering.  What is missing fails the test: a
     suite that skips itself shows nothing."""
     assert have_fuse(), "/dev/fuse or fusermount3 is missing"
@@ -64,7 +107,10 @@ def _make_mount(place):
     def make(port, name="a", start=True, **options):
         directory = os.path.join(place, name)
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        mount = Mount(directory, port, **options)
+        options.setdefault("user", kind.login("test"))
+        options.setdefault("below", kind.prefix.rstrip(kind.delimiter))
+        mount = Mount(directory, hindered(port) if options.get("tls") in (None, "none") else port,
+                      **options)
         mounts.append(mount)
         return mount.start() if start else mount
     yield make
@@ -85,10 +131,12 @@ def _make_proxy():
 
 
 @pytest.fixture(name="make_client")
-def _make_client():
+def _make_client(kind):
     clients = []
 
     def make(port, **options):
+        options = {"user": kind.login("test"), "prefix": kind.prefix,
+                   "delimiter": kind.delimiter, **options}
         clients.append(Client(port, **options))
         return clients[-1]
     yield make
@@ -114,7 +162,7 @@ def _lying(make_mount):
             server.append("INBOX", lies_mail(n))
         if prepare:
             prepare(server)
-        mount = make_mount(server.port, poll="1s", timeout="5s", **options)
+        mount = make_mount(server.port, poll="1s", timeout="5s", user="test", below="", **options)
         mount.sync()
         return server, mount
     yield make

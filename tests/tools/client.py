@@ -31,7 +31,11 @@ class ClientError(Exception):
 
 
 class Client:
-    def __init__(self, port, user="test", password="secret", host="127.0.0.1"):
+    """`prefix` and `delimiter`: a mailbox "A/B" of the tests is called prefix + "A.B" there."""
+
+    def __init__(self, port, user="test", password="secret", host="127.0.0.1", prefix="",
+                 delimiter="/"):
+        self.prefix, self.delimiter = prefix, delimiter
         self.imap = imaplib.IMAP4(host, port, timeout=60)
         self._check(self.imap.login(user, password))
 
@@ -53,8 +57,9 @@ class Client:
     def __exit__(self, *_):
         self.close()
 
-    @staticmethod
-    def quote(mailbox):
+    def quote(self, mailbox):
+        if mailbox != "INBOX":
+            mailbox = self.prefix + mailbox.replace("/", self.delimiter)
         name = mutf7.encode(mailbox).replace("\\", "\\\\").replace('"', '\\"')
         return f'"{name}"'
 
@@ -70,14 +75,29 @@ class Client:
                 if name.startswith('"'):
                     name = re.sub(r"\\(.)", r"\1", name[1:-1])
             if "\\noselect" not in attributes.lower():
-                names.append(mutf7.decode(name))
+                name = mutf7.decode(name)
+                if name != "INBOX":
+                    name = name.removeprefix(self.prefix).replace(self.delimiter, "/")
+                names.append(name)
         return names
 
     def select(self, mailbox, readonly=False):
         return int(self._check(self.imap.select(self.quote(mailbox), readonly))[0])
 
-    def create(self, mailbox):
-        self._check(self.imap.create(self.quote(mailbox)))
+    def create(self, mailbox, use=None):
+        if use:
+            self._check(self.imap._simple_command("CREATE", self.quote(mailbox), f"(USE ({use}))"))
+        else:
+            self._check(self.imap.create(self.quote(mailbox)))
+
+    def create_with_parents(self, mailbox, there):
+        """`there`: the names known to exist, added to."""
+        parts = mailbox.split("/")
+        for n in range(1, len(parts) + 1):
+            name = "/".join(parts[:n])
+            if name not in there:
+                self.create(name)
+                there.add(name)
 
     def delete(self, mailbox):
         self._check(self.imap.delete(self.quote(mailbox)))

@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A private Dovecot on loopback, run by whoever calls: root or an ordinary user."""
 
-import json
 import os
-import pwd
-import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 
-from . import tls
 from .mutf7 import encode as mutf7
+from .server import Server, program
 
 CONF = """
 base_dir = {run}
@@ -109,42 +104,12 @@ LOCATIONS = {
 }
 
 
-def free_ports(count):
-    """Ports nobody listens on now."""
-    socks = [socket.socket() for _ in range(count)]
-    for s in socks:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in socks]
-    for s in socks:
-        s.close()
-    return ports
+class Dovecot(Server):
+    name = "dovecot"
+    root = "dovecot"  # mail of root is refused: there Dovecot's own user runs it
+    logs = ("stderr.log", "dovecot.log")
 
-
-def wait_for_port(port, deadline=20.0):
-    """Waits until a server greets on the port."""
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=2) as s:
-                s.settimeout(5)
-                if s.recv(4) == b"* OK":
-                    return
-        except OSError:
-            pass
-        time.sleep(0.03)
-    raise RuntimeError(f"no greeting on port {port}")
-
-
-def _program(name):
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
-    if not path:
-        raise RuntimeError(f"{name} is not installed")
-    return path
-
-
-class Dovecot:
-    """start(), stop(), freeze(), thaw(); `port` speaks plain and STARTTLS, `tls_port` TLS."""
-
+<<<<<<< HEAD
     def __init__(self, directory=None, users=None, storage="maildir", capability="", extra="",
                  passdb="", mechanisms="", certificate=None):
         self.own_dir = directory is None
@@ -180,15 +145,22 @@ class Dovecot:
         with open(self._kept, "w", encoding="ascii") as f:
             json.dump(place, f)
         return place
+=======
+    def __init__(self, directory=None, users=None, storage="maildir", capability="", extra=""):
+        self.storage = storage
+        self.capability = f"imap_capability = {capability}" if capability else ""
+        self.extra = extra
+        super().__init__(directory, users)
+>>>>>>> 6d0c69a (wip)
 
     def _prepare(self):
-        os.makedirs(os.path.join(self.dir, "mail"), exist_ok=True)
-        with open(os.path.join(self.dir, "users"), "w", encoding="utf-8") as f:
+        with open(self.path("users"), "w", encoding="utf-8") as f:
             for name, password in self.users.items():
                 f.write(f"{name}:{{PLAIN}}{password}::::::\n")
         cert, key = (self.certificate(self.ca) if self.certificate else
                      self.ca.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"]))
         me = self.owner
+<<<<<<< HEAD
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(CONF.format(
                 dir=self.dir, run=self.run_dir, cert=cert, key=key, user=me.pw_name,
@@ -199,70 +171,19 @@ class Dovecot:
         os.chmod(self.conf, 0o600)
         for directory in (self.run_dir, self.dir):
             self._own_tree(directory)
+=======
+        self.conf = self.write("dovecot.conf", CONF.format(
+            dir=self.dir, run=self.run_dir, cert=cert, key=key, user=me.pw_name,
+            group=_group_name(me.pw_gid), uid=me.pw_uid, gid=me.pw_gid,
+            location=LOCATIONS[self.storage], port=self.port, tls_port=self.tls_port,
+            capability=self.capability, extra=self.extra))
+>>>>>>> 6d0c69a (wip)
 
-    def _own(self, path):
-        if os.geteuid() == 0:
-            os.chown(path, self.owner.pw_uid, self.owner.pw_gid)
+    def _commands(self):
+        return [[program("dovecot"), "-F", "-c", self.conf]]
 
-    def _own_tree(self, directory):
-        self._own(directory)
-        for path, dirs, files in os.walk(directory):
-            for name in dirs + files:
-                self._own(os.path.join(path, name))
-
-    def start(self):
-        """Returns when the server greets."""
-        if self.process:
-            return self
-        with open(os.path.join(self.dir, "stderr.log"), "ab") as log:
-            self.process = subprocess.Popen(
-                [_program("dovecot"), "-F", "-c", self.conf], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, cwd="/", start_new_session=True,
-                preexec_fn=self._become_owner, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-        try:
-            wait_for_port(self.port)
-        except RuntimeError:
-            self.stop()
-            raise RuntimeError("Dovecot does not start:\n" + self.log()) from None
-        return self
-
-    def answers(self):
-        """Also of a server that another process started."""
-        try:
-            wait_for_port(self.port, 1)
-        except RuntimeError:
-            return False
-        return True
-
-    def _become_owner(self):
-        # a caller may ignore SIGINT, and the server would inherit that
-        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-            signal.signal(sig, signal.SIG_DFL)
-        if os.geteuid() == 0:
-            os.setgroups([])
-            os.setgid(self.owner.pw_gid)
-            os.setuid(self.owner.pw_uid)
-
-    def _signal(self, sig):
-        if self.process:
-            try:
-                os.killpg(self.process.pid, sig)
-            except ProcessLookupError:
-                pass
-
-    def stop(self, deadline=1.0):
-        """Ends the server and all its processes; clients see their connections closed."""
-        if not self.process:
-            return
-        self._signal(signal.SIGCONT)
-        self._signal(signal.SIGTERM)
-        try:
-            self.process.wait(deadline)
-        except subprocess.TimeoutExpired:
-            pass
-        self._signal(signal.SIGKILL)
-        self.process.wait()
-        self.process = None
+    def _first_start(self):
+        """Its configuration makes the mailboxes."""
 
     def stop_earlier(self):
         """Ends the server that another process started in this directory."""
@@ -281,45 +202,9 @@ class Dovecot:
         except (OSError, ValueError):
             pass
 
-    def kill(self):
-        """As power loss: nothing says good-bye."""
-        self._signal(signal.SIGKILL)
-        if self.process:
-            self.process.wait()
-        self.process = None
-
-    def freeze(self):
-        """The network is up and nobody answers."""
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self._signal(signal.SIGCONT)
-
-    def close(self):
-        self.kill()
-        shutil.rmtree(self.run_dir, ignore_errors=True)
-        if self.own_dir:
-            shutil.rmtree(self.dir, ignore_errors=True)
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *_):
-        self.close()
-
-    def log(self):
-        text = ""
-        for name in ("stderr.log", "dovecot.log"):
-            try:
-                with open(os.path.join(self.dir, name), encoding="utf-8", errors="replace") as f:
-                    text += f.read()[-4000:]
-            except OSError:
-                pass
-        return text
-
     def doveadm(self, *args):
         """For what no client can do, such as a changed UIDVALIDITY."""
-        return subprocess.run([_program("doveadm"), "-c", self.conf, *args], check=True,
+        return subprocess.run([program("doveadm"), "-c", self.conf, *args], check=True,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               preexec_fn=self._become_owner).stdout
 

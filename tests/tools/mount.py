@@ -49,11 +49,13 @@ class Mount:
     """State, cache and mount point live below `directory` and survive remounts."""
 
     def __init__(self, directory, port, user="test", password="secret", binary=None, prefix=(),
-                 env=None, **options):
+                 env=None, below="", **options):
+        """below: the mailbox that all but INBOX lie in."""
         self.dir = str(directory)
         self.point = os.path.join(self.dir, "mnt")
         self.binary = binary or default_binary()
         self.prefix = list(prefix)  # such as runuser
+        self.below = below
         self.port, self.user = port, user
         self.options = {"tls": "none", "state-dir": os.path.join(self.dir, "state"),
                         "cache-dir": os.path.join(self.dir, "cache"), "hold": "0s"}
@@ -176,6 +178,8 @@ class Mount:
     def path(self, mailbox, *names):
         """The directory of a mailbox, or a file in it, as it is spelled here."""
         path = self.point
+        if self.below and mailbox != "INBOX":
+            mailbox = f"{self.below}/{mailbox}"
         for part in mailbox.split("/"):
             plain = os.path.join(path, part)
             if not os.path.isdir(plain):

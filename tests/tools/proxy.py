@@ -258,20 +258,24 @@ class Proxy:
 
     delay: seconds of a round trip.  rate: bytes per second and direction.
     hide: capability words.  strip_codes: response codes such as APPENDUID.
+    only, codes: the capability words (beside AUTH=) and response codes that are left.
     on_command(link, tag, name, line): None to pass it on, bytes to answer it here, or CUT.
     on_reply(link, tag, name, line, command): None to pass it on, bytes instead, or CUT.
     """
 
-    def __init__(self, target_port, delay=0.0, rate=0, hide=(), strip_codes=(), on_command=None,
-                 on_reply=None, record=False, host="127.0.0.1"):
+    def __init__(self, target_port, delay=0.0, rate=0, hide=(), strip_codes=(), only=(),
+                 codes=(), on_command=None, on_reply=None, record=False, host="127.0.0.1"):
         self.target = (host, target_port)
         self.delay, self.rate = delay, rate
         self.hide = {w.upper() for w in hide}
         self.strip_codes = tuple(strip_codes)
+        self.only = {w.upper() for w in only}
+        self.codes = codes
         self.on_command, self.on_reply = on_command, on_reply
         self.refusals = []  # [name pattern, answer, how often]
         self.reply_cuts = []  # [name pattern, how often]
-        self.rules = bool(hide or strip_codes or on_command or on_reply or record)
+        self.rules = bool(hide or strip_codes or only or codes or on_command or on_reply or
+                          record)
         if self.rules:
             self.hide |= {"COMPRESS=DEFLATE", "STARTTLS"}
         self.commands = []  # (link number, tag, name, line)
@@ -429,9 +433,21 @@ class Proxy:
         if b"CAPABILITY" in line:
             def words(match):
                 kept = [w for w in match.group(2).split()
-                        if w.decode("latin-1").upper() not in self.hide]
+                        if self._offered(w.decode("latin-1").upper())]
                 return match.group(1) + b" ".join(kept)
             line = re.sub(rb"(CAPABILITY )([^\]\r\n]*)", words, line, count=1)
+        if self.codes:
+            line = re.sub(rb"^(\S+ (?:OK|NO|BAD|BYE|PREAUTH) )\[([^\] ]+)[^\]]*\] ?", self._kept_code,
+                          line)
         for code in self.strip_codes:
             line = re.sub(rb"\[" + code.encode() + rb"\b[^\]]*\] ?", b"", line)
         return line
+
+    def _offered(self, word):
+        if self.only and word not in self.only and not word.startswith("AUTH="):
+            return False
+        return word not in self.hide
+
+    def _kept_code(self, match):
+        kept = match.group(2).decode("latin-1").upper() in self.codes
+        return match.group(0) if kept else match.group(1)
