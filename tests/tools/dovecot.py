@@ -109,49 +109,15 @@ class Dovecot(Server):
     root = "dovecot"  # mail of root is refused: there Dovecot's own user runs it
     logs = ("stderr.log", "dovecot.log")
 
-<<<<<<< HEAD
     def __init__(self, directory=None, users=None, storage="maildir", capability="", extra="",
                  passdb="", mechanisms="", certificate=None):
-        self.own_dir = directory is None
-        self.dir = directory or tempfile.mkdtemp(prefix="imapfs-dovecot-")
-        self.users = users or {"test": "secret", "other": "secret"}
         self.storage = storage
         self.capability = f"imap_capability = {capability}" if capability else ""
         self.extra = extra
-        self.passdb = passdb(self.dir) if callable(passdb) else passdb
+        self.passdb = passdb
         self.mechanisms = f"plain login cram-md5 scram-sha-1 scram-sha-256 {mechanisms}"
         self.certificate = certificate  # of the authority: (certificate, key), not a good one
-        self._kept = os.path.join(self.dir, "server.json")
-        self.run_dir, self.port, self.tls_port = self._place()
-        self.ca = tls.CertificateAuthority(os.path.join(self.dir, "tls"))
-        self.conf = os.path.join(self.dir, "dovecot.conf")
-        # mail of root is refused: there Dovecot's own user runs it
-        self.owner = pwd.getpwuid(os.geteuid()) if os.geteuid() else pwd.getpwnam("dovecot")
-        self.process = None
-        self._prepare()
-
-    @property
-    def cafile(self):
-        return self.ca.cafile
-
-    def _place(self):
-        """A server started again in the same directory is the same server."""
-        if os.path.exists(self._kept):
-            with open(self._kept, encoding="ascii") as f:
-                return json.load(f)
-        # sockets have short names: the run directory must not be deep
-        base = os.environ.get("IMAPFS_TEST_DIR", "/tmp")
-        place = [tempfile.mkdtemp(prefix="imapfs-run-", dir=base), *free_ports(2)]
-        with open(self._kept, "w", encoding="ascii") as f:
-            json.dump(place, f)
-        return place
-=======
-    def __init__(self, directory=None, users=None, storage="maildir", capability="", extra=""):
-        self.storage = storage
-        self.capability = f"imap_capability = {capability}" if capability else ""
-        self.extra = extra
         super().__init__(directory, users)
->>>>>>> 6d0c69a (wip)
 
     def _prepare(self):
         with open(self.path("users"), "w", encoding="utf-8") as f:
@@ -160,24 +126,13 @@ class Dovecot(Server):
         cert, key = (self.certificate(self.ca) if self.certificate else
                      self.ca.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"]))
         me = self.owner
-<<<<<<< HEAD
-        with open(self.conf, "w", encoding="utf-8") as f:
-            f.write(CONF.format(
-                dir=self.dir, run=self.run_dir, cert=cert, key=key, user=me.pw_name,
-                group=_group_name(me.pw_gid), uid=me.pw_uid, gid=me.pw_gid,
-                location=LOCATIONS[self.storage], port=self.port, tls_port=self.tls_port,
-                capability=self.capability, extra=self.extra, passdb=self.passdb,
-                mechanisms=self.mechanisms))
-        os.chmod(self.conf, 0o600)
-        for directory in (self.run_dir, self.dir):
-            self._own_tree(directory)
-=======
+        passdb = self.passdb(self.dir) if callable(self.passdb) else self.passdb
         self.conf = self.write("dovecot.conf", CONF.format(
             dir=self.dir, run=self.run_dir, cert=cert, key=key, user=me.pw_name,
             group=_group_name(me.pw_gid), uid=me.pw_uid, gid=me.pw_gid,
             location=LOCATIONS[self.storage], port=self.port, tls_port=self.tls_port,
-            capability=self.capability, extra=self.extra))
->>>>>>> 6d0c69a (wip)
+            capability=self.capability, extra=self.extra, passdb=passdb,
+            mechanisms=self.mechanisms))
 
     def _commands(self):
         return [[program("dovecot"), "-F", "-c", self.conf]]
