@@ -14,6 +14,9 @@
 #include "mem.h"
 #include "wordset.h"
 
+#define CONTROLS                                                   \
+	"\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24\25" \
+	"\26\27\30\31\32\33\34\35\36\37\177"
 #define LINE_MAX_BYTES (1 << 20)
 #define LITERAL_MARK_MAX 24 /* "{18446744073709551615+}" and CRLF, rounded */
 
@@ -57,7 +60,7 @@ static void add_text(struct imap_cmd *cmd, const char *s, size_t len)
 {
 	struct imap_piece *last = cmd->count > 0 ? &cmd->pieces[cmd->count - 1] : NULL;
 
-	if (last == NULL || last->kind != IMAP_PIECE_TEXT)
+	if (last == NULL || last->kind != IMAP_PIECE_TEXT || last->name != NULL)
 		last = add_piece(cmd, IMAP_PIECE_TEXT);
 	add_bytes(cmd, last, s, len);
 }
@@ -93,6 +96,7 @@ void imap_cmd_free(struct imap_cmd **cmd)
 		if (p->kind == IMAP_PIECE_SECRET || p->secret)
 			mem_wipe(p->bytes.data, p->bytes.cap);
 		buf_release(&p->bytes);
+		free(p->name);
 	}
 	free(c->pieces);
 	free(c->verb);
@@ -193,11 +197,48 @@ void imap_cmd_secret(struct imap_cmd *cmd, const char *s, size_t len)
 	add_string(cmd, s, len, true);
 }
 
+/* `utf8`: quoted strings may hold it (RFC 6855 section 3, RFC 9051 section 4.3). */
+static void fill_name(struct imap_cmd *cmd, struct imap_piece *p, const char *name, bool utf8)
+{
+	size_t len = strlen(name);
+	enum form form = form_of(name, len);
+
+	if (form == FORM_LITERAL && utf8 && strpbrk(name, CONTROLS) == NULL)
+		form = FORM_QUOTED;
+	if (len > LINE_MAX_BYTES / 2) {
+		fail(cmd, ERR_LIMIT);
+	} else if (form == FORM_QUOTED) {
+		add_quoted(cmd, p, name, len);
+	} else {
+		p->kind = form == FORM_LITERAL ? IMAP_PIECE_LITERAL : IMAP_PIECE_TEXT;
+		p->length = len;
+		add_bytes(cmd, p, name, len);
+	}
+}
+
 void imap_cmd_mailbox(struct imap_cmd *cmd, const char *name)
 {
 	free(cmd->mailbox);
 	cmd->mailbox = mem_strdup(name);
-	imap_cmd_astring(cmd, name, strlen(name));
+	add_text(cmd, " ", 1);
+	add_piece(cmd, IMAP_PIECE_TEXT)->name = mem_strdup(name);
+	fill_name(cmd, &cmd->pieces[cmd->count - 1], name, false);
+}
+
+void imap_cmd_names_utf8(struct imap_cmd *cmd)
+{
+	for (size_t i = 0; i < cmd->count; i++) {
+		struct imap_piece *p = &cmd->pieces[i];
+		_cleanup_free_ char *utf8 = p->name != NULL
+		                                    ? imap_utf7_decode(p->name, strlen(p->name))
+		                                    : NULL;
+
+		if (utf8 == NULL || strcmp(utf8, p->name) == 0)
+			continue;
+		cmd->line_bytes -= p->bytes.len;
+		buf_clear(&p->bytes);
+		fill_name(cmd, p, utf8, true);
+	}
 }
 
 static void add_flags(struct imap_cmd *cmd, const char *wordset, bool all)
@@ -282,17 +323,33 @@ void imap_cmd_date(struct imap_cmd *cmd, int64_t seconds, int zone_min)
 	imap_cmd_raw(cmd, date);
 }
 
-void imap_cmd_literal(struct imap_cmd *cmd, uint64_t len, imap_literal_fn read, void *ctx)
+static struct imap_piece *add_literal(struct imap_cmd *cmd, uint64_t len, imap_literal_fn read,
+                                      void *ctx)
 {
-	struct imap_piece *p;
+	struct imap_piece *p = add_piece(cmd, IMAP_PIECE_LITERAL);
 
 	if (len > INT64_MAX)
 		fail(cmd, ERR_INVAL);
-	add_text(cmd, " ", 1);
-	p = add_piece(cmd, IMAP_PIECE_LITERAL);
 	p->length = len;
 	p->read = read;
 	p->ctx = ctx;
+	return p;
+}
+
+void imap_cmd_literal(struct imap_cmd *cmd, uint64_t len, imap_literal_fn read, void *ctx)
+{
+	add_text(cmd, " ", 1);
+	(void)add_literal(cmd, len, read, ctx);
+}
+
+void imap_cmd_literal_utf8(struct imap_cmd *cmd, uint64_t len, imap_literal_fn read, void *ctx)
+{
+	struct imap_piece *p;
+
+	imap_cmd_raw(cmd, "UTF8 (");
+	p = add_literal(cmd, len, read, ctx);
+	p->binary = true;
+	add_text(cmd, ")", 1);
 }
 
 size_t imap_cmd_line_length(const struct imap_cmd *cmd)

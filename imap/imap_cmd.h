@@ -55,6 +55,9 @@ void imap_cmd_date(struct imap_cmd *cmd, int64_t seconds, int zone_min);
 typedef int64_t (*imap_literal_fn)(void *ctx, uint64_t offset, char *dst, size_t cap);
 void imap_cmd_literal(struct imap_cmd *cmd, uint64_t len, imap_literal_fn read, void *ctx);
 
+/* " UTF8 (~{len}" and the same bytes, ")": a message with UTF-8 in its header (RFC 6855 section 4). */
+void imap_cmd_literal_utf8(struct imap_cmd *cmd, uint64_t len, imap_literal_fn read, void *ctx);
+
 /* How long the command line is without its literals' bytes: to bound sets. */
 size_t imap_cmd_line_length(const struct imap_cmd *cmd);
 

@@ -23,6 +23,8 @@ enum imap_piece_kind {
 struct imap_piece {
 	enum imap_piece_kind kind;
 	bool secret;      /* of a literal: its bytes are never shown */
+	bool binary;      /* of a literal: it is a literal8 (RFC 3516), "~{length}" */
+	char *name;       /* it is this mailbox's, in modified UTF-7 */
 	struct buf bytes; /* the bytes themselves; of a LITERAL with `read`: empty */
 	uint64_t length;  /* LITERAL: how many bytes it announces */
 	imap_literal_fn read;
@@ -37,6 +39,9 @@ const struct imap_piece *imap_cmd_piece(const struct imap_cmd *cmd, size_t i);
 
 /* True when the command's verb is `verb`, letter case ignored. */
 bool imap_cmd_is(const struct imap_cmd *cmd, const char *verb);
+
+/* The names of mailboxes in UTF-8 instead of modified UTF-7, where they are that. */
+void imap_cmd_names_utf8(struct imap_cmd *cmd);
 
 /* The name last given to imap_cmd_mailbox(); NULL: none. */
 const char *imap_cmd_mailbox_name(const struct imap_cmd *cmd);

@@ -249,6 +249,9 @@ int imap_resp_parse(const char *text, size_t len, const struct imap_limits *lim,
                     struct imap_resp *out);
 void imap_resp_release(struct imap_resp *r);
 
+/* Names of mailboxes that came in UTF-8 become modified UTF-7. */
+void imap_resp_names_utf7(struct imap_resp *r);
+
 /*
  * Finds where the first response in a stream ends, incrementally: feed it the
  * unconsumed bytes each time more have come, beginning with the same byte until a

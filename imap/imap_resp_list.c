@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
 #include <string.h>
 
 #include "err.h"
+#include "imap_arena_priv.h"
 #include "imap_parse_priv.h"
+#include "imap_text.h"
 
 /* Where the line that `s` is in ends, its line end and blanks before that left out. */
 static const char *line_end(const struct imap_parse *p, const char *s)
@@ -341,4 +344,29 @@ void imap_parse_myrights(struct imap_parse *p)
 	p->out->kind = IMAP_RESP_MYRIGHTS;
 	r->name = imap_parse_string(p, &r->name_len);
 	r->rights = p->err == 0 ? imap_parse_string(p, NULL) : NULL;
+}
+
+/* Of names that are no UTF-8 the bytes stay. */
+static void to_utf7(struct imap_resp *r, char **name, size_t *len)
+{
+	char *utf7 = imap_utf7_encode(*name, *len), *copy;
+	size_t n = utf7 != NULL ? strlen(utf7) : 0;
+
+	copy = utf7 != NULL && strcmp(utf7, *name) != 0 ? imap_arena_alloc(r->arena, n + 1) : NULL;
+	if (copy != NULL) {
+		memcpy(copy, utf7, n + 1);
+		*name = copy;
+		*len = n;
+	}
+	free(utf7);
+}
+
+void imap_resp_names_utf7(struct imap_resp *r)
+{
+	if (r->kind == IMAP_RESP_LIST && r->list.name != NULL)
+		to_utf7(r, &r->list.name, &r->list.name_len);
+	if (r->kind == IMAP_RESP_STATUS && r->status.name != NULL)
+		to_utf7(r, &r->status.name, &r->status.name_len);
+	if (r->kind == IMAP_RESP_MYRIGHTS && r->rights.name != NULL)
+		to_utf7(r, &r->rights.name, &r->rights.name_len);
 }

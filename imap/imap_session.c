@@ -256,9 +256,32 @@ enum imap_state imap_session_state(const struct imap_session *s)
 	return s->state;
 }
 
+/* RFC 9051 appendix E: what was an extension and now goes without saying. */
+static const char absorbed[] =
+	"ENABLE ESEARCH IDLE LIST-EXTENDED LIST-STATUS LITERAL- MOVE NAMESPACE"
+	" SASL-IR SEARCHRES STATUS=SIZE UIDPLUS UNSELECT";
+
+static bool is_rev2_only(const struct imap_session *s)
+{
+	return wordset_has(s->caps, "IMAP4rev2") && !wordset_has(s->caps, "IMAP4rev1");
+}
+
+bool imap_session_names_utf8(const struct imap_session *s)
+{
+	return s->rev2 || s->utf8 || is_rev2_only(s);
+}
+
 bool imap_session_has(const struct imap_session *s, const char *word)
 {
-	return wordset_has(s->caps, word) && !wordset_has(s->disable, word);
+	if (wordset_has(s->disable, word))
+		return false;
+	return wordset_has(s->caps, word) ||
+	       ((s->rev2 || is_rev2_only(s)) && wordset_has(absorbed, word));
+}
+
+bool imap_session_takes_utf8(const struct imap_session *s)
+{
+	return s->utf8;
 }
 
 bool imap_session_number(const struct imap_session *s, const char *word, uint64_t *number)

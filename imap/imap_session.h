@@ -125,12 +125,17 @@ void imap_session_close(struct imap_session **s);
 
 enum imap_state imap_session_state(const struct imap_session *s);
 
-/* True when the server offers `word` ("UIDPLUS", "LITERAL+") and it is not disabled. */
+/* True when the server offers `word` ("UIDPLUS", "LITERAL+") and it is not disabled; IMAP4rev2, alone or
+ * enabled, offers what it absorbed. */
 bool imap_session_has(const struct imap_session *s, const char *word);
 
 /* The number in a capability "WORD=NUMBER", such as "APPENDLIMIT"; false: it is not offered with one,
  * or disabled. */
 bool imap_session_number(const struct imap_session *s, const char *word, uint64_t *number);
+
+/* True: UTF8=ACCEPT is enabled, and a message with UTF-8 in its header goes with
+ * imap_cmd_literal_utf8(). */
+bool imap_session_takes_utf8(const struct imap_session *s);
 
 /* Why the session is CLOSED; text without secrets. */
 const struct err_reason *imap_session_reason(const struct imap_session *s);

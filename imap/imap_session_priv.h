@@ -46,6 +46,7 @@ struct imap_session {
 	int error; /* why it is CLOSED */
 	struct err_reason reason;
 	char *caps, *disable, *mailbox;
+	bool rev2, utf8;     /* enabled: IMAP4rev2, UTF8=ACCEPT */
 	bool caps_fresh;     /* `caps` came since this was last cleared */
 	bool expects_closed; /* the server says [CLOSED] when a SELECT ends a mailbox */
 	bool leaving;        /* LOGOUT is sent: BYE is no news */
@@ -95,6 +96,8 @@ void imap_session_set_state(struct imap_session *s, enum imap_state state);
 int imap_session_fail(struct imap_session *s, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void imap_session_set_mailbox(struct imap_session *s, const char *name);
+/* Mailbox names are UTF-8 on the wire: callers see modified UTF-7 all the same. */
+bool imap_session_names_utf8(const struct imap_session *s);
 void imap_session_set_caps(struct imap_session *s, const char *words);
 
 /* imap_session_send.c */

@@ -153,6 +153,10 @@ static void note_enabled(struct imap_session *s, const struct imap_resp *resp)
 {
 	if (wordset_has(resp->caps, "QRESYNC"))
 		s->expects_closed = true;
+	if (wordset_has(resp->caps, "IMAP4rev2"))
+		s->rev2 = true;
+	if (wordset_has(resp->caps, "UTF8=ACCEPT"))
+		s->utf8 = true;
 }
 
 static void on_bye(struct imap_session *s, const struct imap_resp *resp)
@@ -163,7 +167,7 @@ static void on_bye(struct imap_session *s, const struct imap_resp *resp)
 	                        "server ended the session: %s", resp->text);
 }
 
-static void on_untagged(struct imap_session *s, const struct imap_resp *resp)
+static void on_untagged(struct imap_session *s, struct imap_resp *resp)
 {
 	if (s->state == IMAP_STATE_GREETING)
 		on_greeting(s, resp);
@@ -175,6 +179,8 @@ static void on_untagged(struct imap_session *s, const struct imap_resp *resp)
 		on_closed(s);
 	else
 		watch_select(s);
+	if (imap_session_names_utf8(s))
+		imap_resp_names_utf7(resp);
 	tell_handler(s, resp);
 	if (resp->kind == IMAP_RESP_COND && resp->cond == IMAP_COND_BYE && !s->leaving)
 		on_bye(s, resp);

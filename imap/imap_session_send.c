@@ -8,15 +8,26 @@
 #include "imap_session_priv.h"
 #include "log.h"
 #include "mem.h"
+#include "wordset.h"
 
 #define OUT_ENOUGH_BYTES (64 << 10)          /* more is not staged ahead of the peer */
 #define LITERAL_MINUS_MAX 4096               /* RFC 7888 section 5 */
 #define LITERAL_PLUS_MAX (UINT64_C(1) << 20) /* above it the server shall be able to refuse */
 
+/* How mailboxes are named behind it depends on the answer. */
+static bool changes_names(const struct imap_cmd *cmd)
+{
+	_cleanup_free_ char *text = imap_cmd_show(cmd);
+
+	return wordset_has(text, "IMAP4rev2") || wordset_has(text, "UTF8=ACCEPT");
+}
+
 enum imap_entry_kind imap_entry_kind_of(const struct imap_cmd *cmd)
 {
 	if (imap_cmd_is(cmd, "SELECT") || imap_cmd_is(cmd, "EXAMINE"))
 		return IMAP_ENTRY_SELECT;
+	if (imap_cmd_is(cmd, "ENABLE") && changes_names(cmd))
+		return IMAP_ENTRY_ALONE;
 	if (imap_cmd_is(cmd, "CLOSE") || imap_cmd_is(cmd, "UNSELECT"))
 		return IMAP_ENTRY_UNSELECT;
 	return IMAP_ENTRY_PLAIN;
@@ -193,8 +204,8 @@ static int announce(struct imap_session *s, const struct imap_piece *p)
 {
 	s->announced = true;
 	s->awaits_plus = waits_for_plus(s, p->length);
-	return buf_printf(&s->out, s->awaits_plus ? "{%" PRIu64 "}\r\n" : "{%" PRIu64 "+}\r\n",
-	                  p->length);
+	return buf_printf(&s->out, "%s{%" PRIu64 "%s}\r\n", p->binary ? "~" : "", p->length,
+	                  s->awaits_plus ? "" : "+");
 }
 
 /* A part of a literal that its owner gives while it is being sent. */
@@ -232,6 +243,8 @@ static int stage_literal(struct imap_session *s, const struct imap_piece *p)
 
 static int begin(struct imap_session *s, struct imap_entry *e)
 {
+	if (imap_session_names_utf8(s))
+		imap_cmd_names_utf8(e->cmd);
 	if (log_enabled(LOG_LEVEL_DEBUG)) {
 		_cleanup_free_ char *text = imap_cmd_show(e->cmd);
 

@@ -18,11 +18,13 @@
 
 enum {
 	MULTI_BYTES = 4 * 1024 * 1024, /* of one MULTIAPPEND: what a lost connection repeats */
-	LEAP_MAX = 1000000             /* UIDs that others may have taken meanwhile */
+	LEAP_MAX = 1000000,            /* UIDs that others may have taken meanwhile */
+	HEADER_BYTES = 32768           /* looked at for what is not ASCII */
 };
 
 struct upload {
 	int fd;
+	bool utf8; /* its header is not all ASCII */
 	struct store_message message;
 };
 
@@ -32,6 +34,21 @@ static int64_t read_spool(void *ctx, uint64_t offset, char *dst, size_t cap)
 	ssize_t n = pread(u->fd, dst, cap, (off_t)offset);
 
 	return n > 0 ? n : ERR_IO;
+}
+
+/* Up to the empty line; of a header longer than that the beginning. */
+static bool has_8bit_header(int fd)
+{
+	char text[HEADER_BYTES];
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+
+	for (ssize_t i = 0; i < n; i++) {
+		if (text[i] & 0x80)
+			return true;
+		if (text[i] == '\n' && i + 1 < n && (text[i + 1] == '\n' || text[i + 1] == '\r'))
+			break;
+	}
+	return false;
 }
 
 static void uploads_release(struct upload *u, size_t count)
@@ -64,6 +81,7 @@ static int prepare(struct sync_batch *b, struct sync_act *a, struct upload *u)
 	}
 	if (u->fd < 0 || fstat(u->fd, &info) < 0)
 		return sync_act_refused(b, a, ERR_NOTFOUND, "its bytes are not there any more");
+	u->utf8 = has_8bit_header(u->fd);
 	sync_evidence_release(&a->ev);
 	a->ev = (struct sync_evidence){
 		.size = (uint64_t)info.st_size,
@@ -129,13 +147,17 @@ static int take_evidence(struct sync_batch *b, const struct store_mailbox *m)
 }
 
 /* An edit keeps the flags that the server has; changes of them are actions of their own. */
-static void add_message(struct imap_cmd *cmd, const struct sync_act *a, struct upload *u)
+static void add_message(const struct sync_link *l, struct imap_cmd *cmd, const struct sync_act *a,
+                        struct upload *u)
 {
 	const char *flags = a->op.kind == STORE_OP_REPLACE ? u->message.server_flags : a->op.add;
 
 	imap_cmd_flags_kept(cmd, flags);
 	imap_cmd_datetime(cmd, u->message.date, u->message.date_zone_min);
-	imap_cmd_literal(cmd, a->ev.size, read_spool, u);
+	if (u->utf8 && imap_session_takes_utf8(l->session))
+		imap_cmd_literal_utf8(cmd, a->ev.size, read_spool, u);
+	else
+		imap_cmd_literal(cmd, a->ev.size, read_spool, u);
 }
 
 /* How many from `at` on go into one command. */
@@ -163,7 +185,7 @@ static void send_all(struct sync_batch *b, const struct store_mailbox *m, struct
 		cmd = imap_cmd_new("APPEND");
 		imap_cmd_mailbox(cmd, m->wire_name);
 		for (size_t i = at; i < at + n; i++) {
-			add_message(cmd, &b->acts[i], &u[i]);
+			add_message(b->link, cmd, &b->acts[i], &u[i]);
 			b->acts[i].shared = &b->acts[at].reply;
 		}
 		sync_reply_release(&b->acts[at].reply);

@@ -12,16 +12,28 @@ bool sync_modseq_offered(const struct sync_link *l)
 	return imap_session_has(l->session, "CONDSTORE") || imap_session_has(l->session, "QRESYNC");
 }
 
-/* Right after signing in, in front of any SELECT (3.2.3); it goes along with what follows. */
+/* Right after signing in, in front of any SELECT (3.2.3); it goes along with what follows, unless
+ * UTF-8 is enabled with it: names in front of the answer could be read two ways. */
 void sync_modseq_enable(struct sync_link *l)
 {
+	const char *words[3] = { NULL };
+	size_t count = 0;
 	struct imap_cmd *cmd;
 
 	l->qresync = l->plain = false;
-	if (!imap_session_has(l->session, "ENABLE") || !sync_modseq_offered(l))
+	if (!imap_session_has(l->session, "ENABLE"))
+		return;
+	if (sync_modseq_offered(l))
+		words[count++] = imap_session_has(l->session, "QRESYNC") ? "QRESYNC" : "CONDSTORE";
+	if (imap_session_has(l->session, "IMAP4rev2") && imap_session_has(l->session, "IMAP4rev1"))
+		words[count++] = "IMAP4rev2";
+	if (imap_session_has(l->session, "UTF8=ACCEPT"))
+		words[count++] = "UTF8=ACCEPT";
+	if (count == 0)
 		return;
 	cmd = imap_cmd_new("ENABLE");
-	imap_cmd_raw(cmd, imap_session_has(l->session, "QRESYNC") ? "QRESYNC" : "CONDSTORE");
+	for (size_t i = 0; i < count; i++)
+		imap_cmd_raw(cmd, words[i]);
 	sync_link_send(l, &cmd, NULL, NULL, NULL);
 }
 

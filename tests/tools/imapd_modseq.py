@@ -3,29 +3,40 @@
 
 from .imapd_parse import Refused, Reply, sequence_set, set_text, text_of
 
+REV2 = set("ENABLE ESEARCH IDLE LIST-EXTENDED LIST-STATUS LITERAL- MOVE NAMESPACE SASL-IR SEARCHRES "
+           "STATUS=SIZE UIDPLUS UNSELECT".split())
+
 
 class Modseq:
     """What a session knows of mod-sequences; the session has .server."""
 
     def __init__(self):
         self.condstore = False
-        self.qresync = False
+        self.qresync = self.utf8 = self.rev2 = False
         self.box = None
         self.view = []
 
-    def _offers(self, word):
-        return word in self.server.capabilities
+    def offers(self, word):
+        """Whether it may be used now; IMAP4rev2, alone or enabled, brings what it absorbed."""
+        words = set(map(str.upper, self.server.capabilities))
+        rev2 = "IMAP4REV2" in words and ("IMAP4REV1" not in words or self.rev2)
+        return word.upper() in words or rev2 and word.upper() in REV2
 
     def do_enable(self, command):
         if self.box is not None:
             raise Refused("BAD too late")
-        words = [w for w in map(str.upper, command.args) if self._offers(w)]
+        words = [w for w in map(str.upper, command.args) if self.offers(w)]
         self.qresync = self.qresync or "QRESYNC" in words
         self.condstore = self.condstore or bool({"CONDSTORE", "QRESYNC"} & set(words))
+        self.rev2 = self.rev2 or "IMAP4REV2" in words
+        self.utf8 = self.utf8 or bool({"IMAP4REV2", "UTF8=ACCEPT"} & set(words))
         return Reply([" ".join(["ENABLED", *words])])
 
+    def speaks_utf8(self):
+        return self.utf8 or not self.offers("IMAP4rev1")
+
     def modseq_of(self, box):
-        return box.highestmodseq if self._offers("CONDSTORE") or self._offers("QRESYNC") else None
+        return box.highestmodseq if self.offers("CONDSTORE") or self.offers("QRESYNC") else None
 
     def modseq_code(self):
         """For the tagged OK of EXPUNGE."""
@@ -45,13 +56,13 @@ class Modseq:
         """The lines that SELECT says of mod-sequences; obeys its parameters."""
         words = [text_of(p).upper() if not isinstance(p, list) else p for p in parameters]
         if "CONDSTORE" in words:
-            if not self._offers("CONDSTORE"):
+            if not self.offers("CONDSTORE"):
                 raise Refused("BAD no CONDSTORE here")
             self.condstore = True
         if "QRESYNC" in words and not self.qresync:
             raise Refused("BAD enable it first")
         if self.modseq_of(self.box) is None:
-            offers = self._offers("CONDSTORE") or self._offers("QRESYNC")
+            offers = self.offers("CONDSTORE") or self.offers("QRESYNC")
             return ["OK [NOMODSEQ] none here"] if offers else []
         lines = [f"OK [HIGHESTMODSEQ {self.box.highestmodseq}] highest"]
         if "QRESYNC" in words:

@@ -84,6 +84,8 @@ class Command:
                 raise Syntax("open string")
             value = re.sub(r"\\(.)", r"\1", found[1])
             return value.encode("utf-8", "surrogateescape"), found.end()
+        if text.startswith("~\0", at):
+            at += 1
         if text[at] == "\0":
             end = text.index("\0", at + 1)
             return self.literals[int(text[at + 1:end])], end + 1

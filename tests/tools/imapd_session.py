@@ -6,6 +6,7 @@ import re
 import select
 import socket
 
+from . import mutf7
 from .imapd_modseq import Modseq
 from .imapd_parse import (Cut, Refused, Reply, Syntax, date_of, date_text, fetch_section, matches, read_command,
                           sequence_set, set_text, text_of)
@@ -23,6 +24,16 @@ class Session(Modseq):
         self.read_only = False
         self.view = []          # its messages as this client knows them, by number
         self.told = {}          # the flags it was told, by UID
+
+    def name_of(self, arg):
+        """A mailbox name as the server keeps it: in modified UTF-7."""
+        text = text_of(arg)
+        if not text.isascii() and not self.speaks_utf8():
+            raise Refused("BAD 8-bit name")
+        return mutf7.encode(text) if self.speaks_utf8() else text
+
+    def shown(self, name):
+        return mutf7.decode(name) if self.speaks_utf8() else name
 
     def write(self, data):
         self.socket.sendall(data)
@@ -97,7 +108,7 @@ class Session(Modseq):
         needs = {"do_move": "MOVE", "do_uid_move": "MOVE", "do_uid_expunge": "UIDPLUS",
                  "do_unselect": "UNSELECT", "do_idle": "IDLE", "do_enable": "ENABLE", "do_myrights": "ACL"}.get("do_" + name)
         try:
-            if handler is None or needs and needs not in self.server.capabilities:
+            if handler is None or needs and not self.offers(needs):
                 raise Refused(f"BAD unknown command {command.name}")
             if not self.signed_in and name not in ("login", "authenticate", "capability", "noop",
                                                    "logout", "id"):
@@ -180,7 +191,7 @@ class Session(Modseq):
     # Mailboxes
 
     def _mailbox(self, arg, code=""):
-        name = text_of(arg)
+        name = self.name_of(arg)
         name = "INBOX" if name.upper() == "INBOX" else name
         if name not in self.server.mailboxes:
             raise Refused(f"NO {code or '[NONEXISTENT]'} no such mailbox")
@@ -188,13 +199,13 @@ class Session(Modseq):
 
     def _list(self, command, names):
         args = command.args
-        pattern = text_of(args[0]) + text_of(args[1])
+        pattern = self.name_of(args[0]) + self.name_of(args[1])
         if not text_of(args[1]):
             return Reply([f'{command.name} (\\Noselect) "/" ""'])
         regex = re.escape(pattern).replace(r"\*", ".*").replace("%", "[^/]*")
         found = [self.server.mailboxes[n] for n in sorted(names)
                  if n in self.server.mailboxes and re.fullmatch(regex, n)]
-        return Reply(f'{command.name} ({" ".join(b.attributes)}) "/" "{b.name}"' for b in found)
+        return Reply(f'{command.name} ({" ".join(b.attributes)}) "/" "{self.shown(b.name)}"' for b in found)
 
     def do_list(self, command):
         return self._list(command, self.server.mailboxes)
@@ -225,7 +236,7 @@ class Session(Modseq):
             words.append(f"MAILBOXID ({box.mailboxid})")
         if len(words) < len(command.args[1]):
             raise Refused("BAD unknown item")
-        return Reply([f'STATUS "{box.name}" ({" ".join(words)})'])
+        return Reply([f'STATUS "{self.shown(box.name)}" ({" ".join(words)})'])
 
     def do_select(self, command):
         closed = ["OK [CLOSED] the other one"] if self.box and self.qresync else []
@@ -266,7 +277,7 @@ class Session(Modseq):
         return Reply()
 
     def do_create(self, command):
-        name = text_of(command.args[0]).rstrip("/")
+        name = self.name_of(command.args[0]).rstrip("/")
         if name in self.server.mailboxes:
             raise Refused("NO [ALREADYEXISTS] it is there")
         self.server.create(name)
@@ -277,18 +288,18 @@ class Session(Modseq):
         return Reply()
 
     def do_rename(self, command):
-        old, new = self._mailbox(command.args[0]).name, text_of(command.args[1])
+        old, new = self._mailbox(command.args[0]).name, self.name_of(command.args[1])
         if new in self.server.mailboxes:
             raise Refused("NO [ALREADYEXISTS] it is there")
         self.server.rename(old, new)
         return Reply()
 
     def do_subscribe(self, command):
-        self.server.subscribed.add(text_of(command.args[0]))
+        self.server.subscribed.add(self.name_of(command.args[0]))
         return Reply()
 
     def do_unsubscribe(self, command):
-        self.server.subscribed.discard(text_of(command.args[0]))
+        self.server.subscribed.discard(self.name_of(command.args[0]))
         return Reply()
 
     def _room(self, size):
@@ -301,12 +312,17 @@ class Session(Modseq):
         box = self._mailbox(args.pop(0), "[TRYCREATE]")
         flags = args.pop(0) if isinstance(args[0], list) else []
         date = date_of(text_of(args.pop(0))) if len(args) > 1 else None
+        wrapped = args[0] == "UTF8"
+        if wrapped:
+            args = args[1] if self.utf8 else []
         if len(args) != 1:
             raise Refused("BAD one message at a time")
+        if not wrapped and self.offers("UTF8=ACCEPT") and not args[0].split(b"\r\n\r\n")[0].isascii():
+            raise Refused("NO 8-bit header")
         self._room(len(args[0]))
         message = box.add(args[0], map(text_of, flags), date)
         code = f"[APPENDUID {box.uidvalidity} {message.uid}] " \
-            if "UIDPLUS" in self.server.capabilities else ""
+            if self.offers("UIDPLUS") else ""
         return Reply(tagged=f"OK {code}appended")
 
     # The selected mailbox
@@ -424,7 +440,7 @@ class Session(Modseq):
         target = self._mailbox(command.args[1], "[TRYCREATE]")
         self._room(sum(len(m.data) for m in chosen) if not write else 0)
         copies = [target.add(m.data, m.flags, m.date) for m in chosen]
-        if not copies or "UIDPLUS" not in self.server.capabilities:
+        if not copies or not self.offers("UIDPLUS"):
             return chosen, ""
         return chosen, f"[COPYUID {target.uidvalidity} {set_text(m.uid for m in chosen)} " \
                        f"{set_text(m.uid for m in copies)}] "

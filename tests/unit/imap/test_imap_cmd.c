@@ -198,16 +198,40 @@ static void test_append_shape(void **state)
 	assert_string_equal(imap_cmd_mailbox_name(cmd), "a b");
 	assert_true(imap_cmd_is(cmd, "append"));
 	assert_false(imap_cmd_is(cmd, "APPENDX"));
-	assert_int_equal(imap_cmd_piece_count(cmd), 2);
-	p = imap_cmd_piece(cmd, 1);
+	assert_int_equal(imap_cmd_piece_count(cmd), 4);
+	assert_string_equal(imap_cmd_piece(cmd, 1)->name, "a b");
+	p = imap_cmd_piece(cmd, 3);
 	assert_int_equal(p->kind, IMAP_PIECE_LITERAL);
 	assert_true(p->length == 5000000000);
 	assert_true(p->read == read_nothing && p->ctx == &cmd);
-	assert_null(imap_cmd_piece(cmd, 2));
+	assert_null(imap_cmd_piece(cmd, 4));
 	shown = imap_cmd_show(cmd);
 	assert_string_equal(shown, "APPEND \"a b\" (\\Seen) {5000000000}");
 	assert_in_range(imap_cmd_line_length(cmd), strlen(shown) + 2, strlen(shown) + 26);
 	expect(cmd, "APPEND \"a b\" (\\Seen) {5000000000}[]");
+}
+
+/* R302: names are kept in modified UTF-7 and go out in UTF-8 where the session says so; what is no
+ * modified UTF-7 goes as it is.  A message in UTF-8 is wrapped. */
+static void test_names_utf8(void **state)
+{
+	struct imap_cmd *cmd = imap_cmd_new("RENAME");
+
+	(void)state;
+	imap_cmd_mailbox(cmd, "A&-B");
+	imap_cmd_mailbox(cmd, "Entw&APw-rfe/\"x");
+	imap_cmd_names_utf8(cmd);
+	expect(cmd, "RENAME A&B \"Entw\xc3\xbcrfe/\\\"x\"");
+	cmd = imap_cmd_new("STATUS");
+	imap_cmd_mailbox(cmd, "A&B");
+	imap_cmd_raw(cmd, "(MESSAGES)");
+	imap_cmd_names_utf8(cmd);
+	expect(cmd, "STATUS A&B (MESSAGES)");
+	cmd = imap_cmd_new("APPEND");
+	imap_cmd_mailbox(cmd, "INBOX");
+	imap_cmd_literal_utf8(cmd, 9, read_nothing, NULL);
+	assert_true(imap_cmd_piece(cmd, 3)->binary);
+	expect(cmd, "APPEND INBOX UTF8 ({9}[])");
 }
 
 /* A secret goes out in whatever form it needs and is never shown. */
@@ -249,7 +273,8 @@ int main(void)
 		cmocka_unit_test(test_astring),      cmocka_unit_test(test_unsendable),
 		cmocka_unit_test(test_line_ceiling), cmocka_unit_test(test_sets),
 		cmocka_unit_test(test_flags_dates),  cmocka_unit_test(test_append_shape),
-		cmocka_unit_test(test_secret),       cmocka_unit_test(test_free_null),
+		cmocka_unit_test(test_names_utf8),   cmocka_unit_test(test_secret),
+		cmocka_unit_test(test_free_null),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,6 +200,15 @@ static int do_edit(struct drive *d, char **w)
 	return r < 0 ? r : store_message_upload(d->st, n.id, "", w[3] && *w[3] ? w[3] : NULL);
 }
 
+static int do_mkdir(struct drive *d, char **w)
+{
+	struct store_node parent = { .id = STORE_ROOT };
+	int64_t id;
+	int r = *w[1] ? node_at(d, w[1], &parent) : 0;
+
+	return r < 0 ? r : store_mailbox_create(d->st, parent.id, w[2], &id);
+}
+
 static int do_rmdir(struct drive *d, char **w)
 {
 	struct store_node n;
@@ -291,6 +300,8 @@ static int command(struct drive *d, char **w)
 		r = do_append(d, w);
 	else if (strcmp(w[0], "edit") == 0)
 		r = do_edit(d, w);
+	else if (strcmp(w[0], "mkdir") == 0)
+		r = do_mkdir(d, w);
 	else if (strcmp(w[0], "rmdir") == 0)
 		r = do_rmdir(d, w);
 	else if (strcmp(w[0], "remove") == 0)
