@@ -144,12 +144,17 @@ static void on_vanished(struct sync_scan *c, const struct imap_set *uids)
 	}
 }
 
+static bool says_of_messages(enum imap_resp_kind kind)
+{
+	return kind == IMAP_RESP_FETCH || kind == IMAP_RESP_EXPUNGE || kind == IMAP_RESP_VANISHED;
+}
+
 static void on_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
 {
 	struct sync_scan *c = ctx;
 
 	if (!is_placed(box)) {
-		c->unplaced = true;
+		c->unplaced |= says_of_messages(r->kind);
 		return;
 	}
 	if (r->kind == IMAP_RESP_FETCH)
