@@ -95,6 +95,7 @@ def test_upload_with_utf8_header(server, kind, tmp_path):
         d.append("INBOX", "a.eml", data)
         d.append("INBOX", "b.eml", plain)
         if kind == "not wanted":  # this server refuses what it could take
+            d.do("kick")
             d.until(lambda: len(server.bodies("INBOX")) == 1)
             return
         d.wait()
