@@ -144,6 +144,7 @@ struct imap_part {
 	char *type, *subtype; /* as sent; "multipart" for a node with children */
 	char *params;         /* "key=value" pairs separated by '\n', or NULL */
 	char *id, *description, *encoding, *disposition;
+	char *disposition_params; /* as `params` */
 	uint64_t size, lines;
 	struct imap_part *children; /* multipart's parts, or message/rfc822's one body */
 	size_t child_count;

@@ -126,6 +126,8 @@ static void parse_disposition(struct imap_parse *p, struct imap_part *part)
 		return;
 	}
 	part->disposition = soft_string(p);
+	if (p->tok.type == IMAP_TOK_OPEN)
+		part->disposition_params = parse_params(p);
 	finish_list(p);
 }
 

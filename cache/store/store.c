@@ -186,6 +186,8 @@ int store_recover(struct store *s)
 		r = store_aside_purge(s);
 	if (r == 0)
 		r = store_pack_check(s);
+	if (r == 0)
+		r = store_partial_recover(s);
 	r = store_txn_end(s, r);
 	if (r == 0)
 		r = adopt_left(s);

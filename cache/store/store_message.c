@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "store_partial.h"
 #include "store_priv.h"
 
 #include <string.h>
@@ -75,6 +76,7 @@ int store_message_get(struct store *s, int64_t id, struct store_message *out)
 	store_db_reset(&st);
 	m.flags = store_message_view_flags(s, id, 0);
 	m.body_here = m.body_here && store_body_have(s, id);
+	m.partial = !m.body_here && store_partial_have(s, id);
 	r = m.flags ? pending(s, id, &m) : ERR_IO;
 	if (r < 0) {
 		store_message_release(&m);

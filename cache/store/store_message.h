@@ -16,6 +16,7 @@ struct store_message {
 	int date_zone_min;
 	uint64_t server_size; /* RFC822.SIZE; 0: unknown */
 	bool body_here;
+	bool partial; /* not here, but some of its parts (store_partial.h) */
 	char *message_id, *emailid, *threadid; /* NULL: unknown */
 	char *server_flags;                    /* as last known */
 	char *flags;                           /* with the pending changes on top */

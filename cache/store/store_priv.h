@@ -157,6 +157,9 @@ int store_pack_reclaim_old(struct store *s); /* dropped a minute ago or earlier 
 /* Drops the action, and the bytes of this spool with it. */
 int store_op_discard(struct store *s, int64_t seq, int64_t spool);
 
+/* ---- store_partial.c ---- */
+int store_partial_recover(struct store *s);
+
 /* ---- store_body.c ---- */
 char *store_body_message_id(const char *data, size_t len);
 /* The body of another message that the server calls the same content, if it is here. */

@@ -141,6 +141,10 @@ static const char *const steps[] = {
 	") STRICT;"
 	"CREATE INDEX aside_place ON aside (dir, name);"
 	"CREATE INDEX aside_file ON aside (file) WHERE file != 0;",
+
+	/* enum store_partial_state; few messages are so large */
+	"ALTER TABLE message ADD COLUMN partial INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX message_partial ON message (id) WHERE partial = 1;",
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))

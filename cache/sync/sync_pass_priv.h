@@ -112,6 +112,12 @@ int sync_scan_moved(struct sync_link *l, const struct store_mailbox *m, uint32_t
 /* One mailbox from SELECT to settled: after a push, with the mailbox `box` selected or NULL. */
 int sync_scan_mailbox(struct sync_link *l, int64_t mailbox);
 
+/* ---- sync_parts.c ---- */
+
+/* Of messages in `mailbox` that are too large to be fetched unasked, the parts that people read: a
+ * bounded number of them, newest first.  1: there are more; 0; or why the link is lost. */
+int sync_parts_pull(struct sync_link *l, int64_t mailbox);
+
 /* ---- sync_body.c ---- */
 struct sync_bodies;
 struct sync_bodies *sync_bodies_new(struct sync_link *l);

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "store_partial.h"
 #include "sync_pass_priv.h"
 #include "wordset.h"
 
@@ -213,6 +214,30 @@ static int bodies_all(struct sync_link *l, const struct store_mailbox *boxes, si
 	return r;
 }
 
+/* Of what is too large at least something. */
+static int parts_all(struct sync_link *l, const struct store_mailbox *boxes, size_t count)
+{
+	uint64_t max = l->sync->cfg.max_size;
+	int r = 0;
+
+	for (size_t i = 0; max && i < count && r == 0; i++) {
+		struct store_missing one;
+
+		if (!sync_profile_bodies(l->sync, &boxes[i]) ||
+		    store_partial_missing(l->store, boxes[i].id, 0, max,
+		                          sync_profile_since(l->sync), &one, 1) < 1)
+			continue;
+		sync_claim_wait(l->sync, l, boxes[i].id);
+		while ((r = sync_parts_pull(l, boxes[i].id)) == 1 &&
+		       !sync_claim_asked(l->sync, boxes[i].id))
+			;
+		sync_link_unselect(l);
+		sync_claim_release(l->sync, l, boxes[i].id);
+		r = r < 0 ? r : 0;
+	}
+	return r;
+}
+
 /* ---- A pass ---- */
 
 int sync_pull_pass(struct sync_link *l)
@@ -237,6 +262,8 @@ int sync_pull_pass(struct sync_link *l)
 	if (r == 0 && store_mailbox_list(l->store, &boxes, &count) == 0) {
 		sync_set_state(l->sync, SYNC_PULLING, "fetching messages");
 		r = bodies_all(l, boxes, count);
+		if (r == 0)
+			r = parts_all(l, boxes, count);
 	}
 	store_mailbox_list_free(boxes, count);
 	sync_link_unselect(l);

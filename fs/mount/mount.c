@@ -145,7 +145,7 @@ static int start_parts(struct mount *m, struct err_reason *why)
 	if (r == 0)
 		r = mount_virtuals_start(m);
 	if (r == 0)
-		r = mount_losts_start(m);
+		r = mount_kepts_start(m);
 	if (r == 0)
 		r = mount_notify_start(m);
 	if (r == 0)
@@ -337,7 +337,7 @@ void mount_close(struct mount **mount)
 	mount_settle_free(&m->settle);
 	mount_ahead_free(&m->ahead);
 	mount_notify_free(&m->notify);
-	mount_losts_free(&m->losts);
+	mount_kepts_free(&m->kepts);
 	mount_virtuals_free(&m->virtuals);
 	mount_maildir_free(&m->maildir);
 	mount_dirs_free(&m->dirs);

@@ -186,8 +186,8 @@ void mount_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct store_node n = { 0 };
 	int code;
 
-	if ((int64_t)parent == MOUNT_INO_LOST) {
-		mount_lost_unlink(m, req, name);
+	if (mount_kept_is_dir(parent)) {
+		mount_kept_unlink(m, req, parent, name);
 		return;
 	}
 	mount_files_lock(m);

@@ -30,8 +30,8 @@
 /* Inode numbers: a node's id; the files of .imapfs have numbers that no node will reach. */
 #define MOUNT_INO_VIRTUAL ((int64_t)1 << 56)
 #define MOUNT_VIRTUAL_DIR ".imapfs"
-#define MOUNT_INO_LOST (MOUNT_INO_VIRTUAL + ((int64_t)1 << 48))
-#define MOUNT_LOST_DIR "lost+found"
+#define MOUNT_INO_KEPT (MOUNT_INO_VIRTUAL + ((int64_t)1 << 48))
+#define MOUNT_KEPT_DIRS 2
 #define MOUNT_FILE_MAX ((int64_t)UINT32_MAX) /* IMAP counts a message's bytes in 32 bits */
 #define MOUNT_FOREVER 86400000.0 /* seconds an entry or attribute holds: until told otherwise */
 
@@ -42,7 +42,7 @@ struct mount_settle;
 struct mount_ahead;
 struct mount_dirs;
 struct mount_virtuals;
-struct mount_losts;
+struct mount_kepts;
 struct mount_maildir;
 
 struct mount {
@@ -65,7 +65,7 @@ struct mount {
 	struct mount_ahead *ahead;
 	struct mount_dirs *dirs;
 	struct mount_virtuals *virtuals;
-	struct mount_losts *losts;
+	struct mount_kepts *kepts;
 	struct mount_maildir *maildir; /* NULL: the plain layout */
 	/* Names the request under way changes by the kernel's own hand. */
 	struct mount_own {
@@ -199,20 +199,24 @@ void mount_virtual_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
 /* Owner and times, as all below .imapfs has them; `ns` -1: of the start. */
 void mount_virtual_owner(struct mount *m, struct stat *st, int64_t ns);
 
-/* ---- mount_lost.c: .imapfs/lost+found ---- */
-int mount_losts_start(struct mount *m);
-void mount_losts_free(struct mount_losts **l);
-static inline bool mount_is_lost(fuse_ino_t ino)
+/* ---- mount_kept.c: directories below .imapfs ---- */
+int mount_kepts_start(struct mount *m);
+void mount_kepts_free(struct mount_kepts **k);
+static inline bool mount_is_kept(fuse_ino_t ino)
 {
-	return (int64_t)ino >= MOUNT_INO_LOST;
+	return (int64_t)ino >= MOUNT_INO_KEPT;
 }
-void mount_lost_entry(struct mount *m, struct fuse_entry_param *e); /* of the directory */
-void mount_lost_lookup(struct mount *m, fuse_req_t req, const char *name);
-void mount_lost_getattr(struct mount *m, fuse_req_t req, fuse_ino_t ino);
-void mount_lost_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off);
-void mount_lost_readdir(struct mount *m, fuse_req_t req, size_t size, off_t off, bool plus);
-void mount_lost_unlink(struct mount *m, fuse_req_t req, const char *name);
-void mount_lost_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
+bool mount_kept_is_dir(fuse_ino_t ino);
+const char *mount_kept_dir_name(int dir); /* below MOUNT_KEPT_DIRS */
+/* False: no directory of that name, and nothing is answered. */
+bool mount_kept_dir_lookup(struct mount *m, fuse_req_t req, const char *name);
+void mount_kept_lookup(struct mount *m, fuse_req_t req, fuse_ino_t parent, const char *name);
+void mount_kept_getattr(struct mount *m, fuse_req_t req, fuse_ino_t ino);
+void mount_kept_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off);
+void mount_kept_readdir(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                        bool plus);
+void mount_kept_unlink(struct mount *m, fuse_req_t req, fuse_ino_t parent, const char *name);
+void mount_kept_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
 
 /* ---- mount_maildir*.c: the other layout.  Each is called only where m->maildir is set ---- */
 int mount_maildir_start(struct mount *m);

@@ -130,7 +130,7 @@ void mount_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_i
 		fuse_reply_err(req, ENAMETOOLONG);
 		return;
 	}
-	if ((int64_t)parent == MOUNT_INO_LOST) { /* mv(1) then copies and removes */
+	if (mount_kept_is_dir(parent)) { /* mv(1) then copies and removes */
 		fuse_reply_err(req, mount_is_virtual(newparent) ? EPERM : EXDEV);
 		return;
 	}

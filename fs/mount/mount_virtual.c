@@ -71,7 +71,7 @@ static void stat_dir(struct mount *m, struct stat *st)
 {
 	*st = (struct stat){ .st_ino = MOUNT_INO_VIRTUAL,
 		             .st_mode = S_IFDIR | 0500,
-		             .st_nlink = 3 };
+		             .st_nlink = 2 + MOUNT_KEPT_DIRS };
 	mount_virtual_owner(m, st, -1);
 }
 
@@ -151,13 +151,11 @@ void mount_virtual_lookup(struct mount *m, fuse_req_t req, fuse_ino_t parent, co
 		e.ino = MOUNT_INO_VIRTUAL;
 		stat_dir(m, &e.attr);
 		fuse_reply_entry(req, &e);
-	} else if ((int64_t)parent == MOUNT_INO_LOST) {
-		mount_lost_lookup(m, req, name);
-	} else if ((int64_t)parent == MOUNT_INO_VIRTUAL && strcmp(name, MOUNT_LOST_DIR) == 0) {
-		mount_lost_entry(m, &e);
-		fuse_reply_entry(req, &e);
+	} else if (mount_kept_is_dir(parent)) {
+		mount_kept_lookup(m, req, parent, name);
 	} else if ((int64_t)parent == MOUNT_INO_VIRTUAL) {
-		lookup_file(m, req, name);
+		if (!mount_kept_dir_lookup(m, req, name))
+			lookup_file(m, req, name);
 	} else {
 		fuse_reply_err(req, ENOTDIR);
 	}
@@ -168,8 +166,8 @@ void mount_virtual_getattr(struct mount *m, fuse_req_t req, fuse_ino_t ino)
 	struct snapshot *s = find_ino(m, ino);
 	struct stat st;
 
-	if (mount_is_lost(ino)) {
-		mount_lost_getattr(m, req, ino);
+	if (mount_is_kept(ino)) {
+		mount_kept_getattr(m, req, ino);
 		return;
 	}
 	if (ino == MOUNT_INO_VIRTUAL) {
@@ -187,35 +185,37 @@ void mount_virtual_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t 
 {
 	struct snapshot *s = find_ino(m, ino);
 
-	if (mount_is_lost(ino))
-		mount_lost_read(m, req, ino, size, off);
+	if (mount_is_kept(ino))
+		mount_kept_read(m, req, ino, size, off);
 	else if (s)
 		mount_reply_range(req, s->text, s->len, size, off);
 	else
 		fuse_reply_err(req, ESTALE);
 }
 
-/* ".", "..", the files, lost+found. */
+/* ".", "..", the files, the directories. */
 static const char *name_at(struct mount *m, size_t i)
 {
 	if (i < 2)
 		return i == 0 ? "." : "..";
-	return i - 2 < m->cfg.virtual_count ? m->cfg.virtuals[i - 2].name : MOUNT_LOST_DIR;
+	if (i - 2 < m->cfg.virtual_count)
+		return m->cfg.virtuals[i - 2].name;
+	return mount_kept_dir_name((int)(i - 2 - m->cfg.virtual_count));
 }
 
 void mount_virtual_readdir(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                            bool plus)
 {
 	_cleanup_free_ char *buf = NULL;
-	size_t used = 0, n, last = m->cfg.virtual_count + 2;
+	size_t used = 0, n, files = m->cfg.virtual_count + 2;
 
-	if (mount_is_lost(ino)) {
-		mount_lost_readdir(m, req, size, off, plus);
+	if (mount_is_kept(ino)) {
+		mount_kept_readdir(m, req, ino, size, off, plus);
 		return;
 	}
 	buf = mem_alloc(size);
-	for (size_t i = (size_t)off; i <= last; i++) {
-		bool dir = i < 2 || i == last;
+	for (size_t i = (size_t)off; i < files + MOUNT_KEPT_DIRS; i++) {
+		bool dir = i < 2 || i >= files;
 		struct fuse_entry_param e = { .attr = { .st_mode = dir ? S_IFDIR : S_IFREG,
 			                                .st_ino = MOUNT_INO_VIRTUAL } };
 
@@ -234,8 +234,8 @@ void mount_virtual_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup)
 {
 	struct snapshot **p = &m->virtuals->snapshots, *s;
 
-	if (mount_is_lost(ino)) {
-		mount_lost_forget(m, ino, nlookup);
+	if (mount_is_kept(ino)) {
+		mount_kept_forget(m, ino, nlookup);
 		return;
 	}
 	while (*p && (*p)->ino != (int64_t)ino)

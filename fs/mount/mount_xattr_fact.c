@@ -91,7 +91,9 @@ static void msg_threadid(const struct store_message *msg, const struct store_nod
 
 static void msg_body(const struct store_message *msg, const struct store_node *n, struct buf *out)
 {
-	(void)buf_puts(out, msg->body_here || n->spool != 0 ? "cached" : "absent");
+	(void)buf_puts(out, msg->body_here || n->spool != 0 ? "cached"
+	                    : msg->partial                  ? "partial"
+	                                                    : "absent");
 }
 
 static void msg_pending(const struct store_message *msg, const struct store_node *n,

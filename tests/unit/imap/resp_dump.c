@@ -77,6 +77,7 @@ static void put_part(struct buf *b, const struct imap_part *p)
 	put_text(b, "desc", p->description);
 	put_text(b, "enc", p->encoding);
 	put_text(b, "disp", p->disposition);
+	put_text(b, "dispparams", p->disposition_params);
 	if (p->envelope != NULL)
 		put_envelope(b, p->envelope);
 	for (size_t i = 0; i < p->child_count; i++)

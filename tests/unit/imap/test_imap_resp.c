@@ -522,7 +522,7 @@ static void test_structure(void **state)
 		  "FETCH 1 uid=5 part{multipart/mixed 0 0 params=<boundary=b>"
 		  " part{text/plain 1 1 enc=<7bit> }"
 		  " part{application/pdf 9 0 params=<name=a> id=<<i>> desc=<d> enc=<base64>"
-		  " disp=<attachment> } }" },
+		  " disp=<attachment> dispparams=<filename=f> } }" },
 		{ "* 1 FETCH (BODYSTRUCTURE (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 99 "
 		  "(NIL \"s\" NIL NIL NIL NIL NIL NIL NIL NIL) (\"text\" \"plain\" NIL NIL NIL "
 		  "\"7bit\" 3 1) 7))\r\n",
