@@ -141,19 +141,49 @@ int store_mailbox_by_wire(struct store *s, const char *wire_name, int64_t *id)
 	return r == 1 ? 0 : r == 0 ? ERR_NOTFOUND : r;
 }
 
+static bool has_special_use(const char *attributes)
+{
+	static const char *const uses[] = { "\\All",  "\\Archive", "\\Drafts", "\\Flagged",
+		                            "\\Junk", "\\Sent",    "\\Trash",  "\\Important" };
+
+	for (size_t i = 0; i < sizeof(uses) / sizeof(uses[0]); i++)
+		if (wordset_has(attributes, uses[i]))
+			return true;
+	return false;
+}
+
+/* Where no mailbox has a special use, the server may know of none: there the trash is the mailbox
+ * that is called so, at the top or next to it below the INBOX.  1, 0, ERR_IO. */
+static int trash_by_name(struct store *s, int64_t *id)
+{
+	return store_db_int(&s->db, id,
+	                    "SELECT m.id FROM mailbox m JOIN node n ON n.id = m.id"
+	                    " LEFT JOIN node p ON p.id = n.parent AND p.parent = ?1"
+	                    " WHERE n.name = 'Trash' COLLATE NOCASE AND m.selectable"
+	                    " AND (n.parent = ?1 OR p.name = 'INBOX' COLLATE NOCASE)"
+	                    " ORDER BY n.parent != ?1, m.id LIMIT 1",
+	                    "i", STORE_ROOT);
+}
+
 int store_mailbox_by_use(struct store *s, const char *use, int64_t *id)
 {
 	sqlite3_stmt *st;
 	int64_t found = 0;
+	bool any = false;
 	int r = store_db_row(&s->db, &st,
 	                     "SELECT m.id, m.attributes FROM mailbox m JOIN node n ON n.id = m.id"
 	                     " WHERE m.attributes != '' AND n.parent IS NOT NULL ORDER BY m.id",
 	                     "");
 
 	for (; r == 1; r = store_db_next(&s->db, &st)) {
-		if (!found && wordset_has((const char *)sqlite3_column_text(st, 1), use))
+		const char *attributes = (const char *)sqlite3_column_text(st, 1);
+
+		if (!found && wordset_has(attributes, use))
 			found = sqlite3_column_int64(st, 0);
+		any = any || has_special_use(attributes);
 	}
+	if (r == 0 && !any && strcmp(use, "\\Trash") == 0)
+		r = trash_by_name(s, &found);
 	if (r < 0 || !found)
 		return r < 0 ? r : ERR_NOTFOUND;
 	*id = found;

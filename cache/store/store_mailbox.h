@@ -39,7 +39,8 @@ void store_mailbox_release(struct store_mailbox *m);
 int store_mailbox_list(struct store *s, struct store_mailbox **list, size_t *count);
 void store_mailbox_list_free(struct store_mailbox *list, size_t count);
 
-/* By wire name; by special use ("\Trash").  ERR_NOTFOUND. */
+/* By wire name; by special use ("\Trash"; where the server tells no use of any, the mailbox that is
+ * called Trash).  ERR_NOTFOUND. */
 int store_mailbox_by_wire(struct store *s, const char *wire_name, int64_t *id);
 int store_mailbox_by_use(struct store *s, const char *use, int64_t *id);
 

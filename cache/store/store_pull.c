@@ -72,15 +72,47 @@ static int update_flags(struct store *s, int64_t id, const char *flags, uint64_t
 	return r < 0 || place == 0 ? r : store_node_place_free(s, id, place, n.name);
 }
 
+/* Bytes that were uploaded from here and that the server holds in another form (line ends added,
+ * say) are not what it would give: they go, and its own are fetched. */
+static int drop_altered(struct store *s, int64_t id, const struct store_descriptor *d)
+{
+	sqlite3_stmt *st;
+	int64_t known, clean, spool;
+	int r = store_db_row(&s->db, &st,
+	                     "SELECT m.server_size, m.clean_spool, n.spool FROM message m"
+	                     " JOIN node n ON n.id = m.id WHERE m.id = ?1",
+	                     "i", id);
+
+	if (r <= 0)
+		return r;
+	known = sqlite3_column_int64(st, 0);
+	clean = sqlite3_column_int64(st, 1);
+	spool = sqlite3_column_int64(st, 2);
+	store_db_reset(&st);
+	if (known == 0 || known == (int64_t)d->size || (spool != 0 && spool != clean))
+		return 0;
+	r = store_body_forget(s, id);
+	if (r >= 0)
+		r = store_db_run(&s->db, "UPDATE node SET spool = 0, size_exact = 0 WHERE id = ?1",
+		                 "i", id);
+	if (r == 0)
+		r = store_db_run(&s->db, "UPDATE message SET clean_spool = 0 WHERE id = ?1", "i",
+		                 id);
+	return r < 0 || spool == 0 ? r : store_spool_release(s, spool);
+}
+
 static int update_known(struct store *s, int64_t id, const struct store_descriptor *d)
 {
-	int r = store_db_run(
-		&s->db,
-		"UPDATE message SET server_size = ?2, date = ?3, zone = ?4,"
-		" message_id = coalesce(?5, message_id), emailid = coalesce(?6, emailid),"
-		" threadid = coalesce(?7, threadid) WHERE id = ?1",
-		"iiiisss", id, (int64_t)d->size, d->date, INT(d->date_zone_min), d->message_id,
-		d->emailid, d->threadid);
+	int r = drop_altered(s, id, d);
+
+	if (r < 0)
+		return r;
+	r = store_db_run(&s->db,
+	                 "UPDATE message SET server_size = ?2, date = ?3, zone = ?4,"
+	                 " message_id = coalesce(?5, message_id), emailid = coalesce(?6, emailid),"
+	                 " threadid = coalesce(?7, threadid) WHERE id = ?1",
+	                 "iiiisss", id, (int64_t)d->size, d->date, INT(d->date_zone_min),
+	                 d->message_id, d->emailid, d->threadid);
 
 	if (r == 0)
 		r = store_db_run(&s->db,
