@@ -123,23 +123,30 @@ static int save_foreign(struct sync_batch *b, const struct sync_uids *foreign, i
 	return sync_batch_sent(b, step);
 }
 
-static int expunge_emulated(struct sync_batch *b, struct sync_box *box,
-                            const struct sync_uids *uids, int step, struct sync_uids *left)
+/* What of ours is there.  What somebody else has removed is not marked: there are servers that mark
+ * another message in its place. */
+static int still_there(struct sync_batch *b, struct sync_box *box, const struct sync_uids *asked,
+                       struct sync_uids *out)
 {
-	struct sync_uids foreign = { 0 }, deleted = { 0 };
-	int r;
+	struct sync_uids found = { 0 };
+	int r = search(b, box, NULL, asked, &found);
+	size_t at;
 
-	for (size_t i = 0; i < b->count; i++)
-		parse_uids(b->acts[i].ev.foreign, &foreign); /* of a run that was cut */
-	r = search(b, box, "DELETED", NULL, &deleted);
-	for (size_t i = 0; i < deleted.count; i++)
-		sync_uids_add(&foreign, deleted.items[i]);
-	sync_uids_sort(&foreign);
-	sync_uids_minus(&foreign, uids);
-	if (r == 0 && foreign.count)
-		r = save_foreign(b, &foreign, step);
+	for (size_t i = 0; r == 0 && i < asked->count; i++)
+		if (sync_uids_index(found.items, found.count, asked->items[i], &at))
+			sync_uids_add(out, asked->items[i]);
+	sync_uids_release(&found);
+	return r;
+}
+
+/* Steps 2 to 5 of RFC 4549 4.2.4, of which the last is done whatever came of the others. */
+static int expunge_between(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids,
+                           const struct sync_uids *foreign, int step)
+{
+	int r = foreign->count ? save_foreign(b, foreign, step) : 0;
+
 	if (r == 0)
-		r = store(b, box, &foreign, '-');
+		r = store(b, box, foreign, '-');
 	if (r == 0)
 		r = store(b, box, uids, '+');
 	if (r == 0) {
@@ -147,13 +154,35 @@ static int expunge_emulated(struct sync_batch *b, struct sync_box *box,
 
 		r = sync_link_exec(b->link, &cmd, box, NULL);
 	}
-	if (sync_link_up(b->link)) { /* whatever came of it, their mark goes back */
-		int back = store(b, box, &foreign, '+');
+	if (sync_link_up(b->link)) {
+		int back = store(b, box, foreign, '+');
 
 		r = r ? r : back;
 	}
-	if (r == 0)
-		r = search(b, box, NULL, uids, left);
+	return r;
+}
+
+static int expunge_emulated(struct sync_batch *b, struct sync_box *box,
+                            const struct sync_uids *asked, int step, struct sync_uids *left)
+{
+	struct sync_uids foreign = { 0 }, deleted = { 0 }, uids = { 0 };
+	int r = still_there(b, box, asked, &uids);
+
+	for (size_t i = 0; i < b->count; i++)
+		parse_uids(b->acts[i].ev.foreign, &foreign); /* of a run that was cut */
+	if (r == 0 && uids.count > 0)
+		r = search(b, box, "DELETED", NULL, &deleted);
+	for (size_t i = 0; i < deleted.count; i++)
+		sync_uids_add(&foreign, deleted.items[i]);
+	sync_uids_sort(&foreign);
+	sync_uids_minus(&foreign, asked);
+	if (r == 0 && uids.count > 0)
+		r = expunge_between(b, box, &uids, &foreign, step);
+	else if (r == 0)
+		r = store(b, box, &foreign, '+');
+	if (r == 0 && uids.count > 0)
+		r = search(b, box, NULL, &uids, left);
+	sync_uids_release(&uids);
 	sync_uids_release(&foreign);
 	sync_uids_release(&deleted);
 	return r;

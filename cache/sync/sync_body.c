@@ -123,6 +123,8 @@ static void tell(struct sync_bodies *b, const struct item *it, int err)
 static void fail(struct sync_bodies *b, struct item *it, int err)
 {
 	log_debug("sync: no body for UID %u: %s", it->need.uid, err_text(err));
+	if (err == ERR_BUSY) /* some say so of one message for ever */
+		b->link->unfinished = true;
 	store_body_abort(&it->writer);
 	tell(b, it, err);
 	free(it);

@@ -66,6 +66,7 @@ struct sync_link {
 	bool selected;                  /* a mailbox may be selected: what was sent last said so */
 	bool qresync;                   /* "* ENABLED QRESYNC" came */
 	bool plain;                     /* mod-sequences were refused: not asked for any more */
+	bool unfinished, busy;          /* the last pass: something was refused, for now only */
 	void (*data)(void *ctx, const struct imap_resp *r); /* data of commands without a mailbox */
 	void *ctx;
 	struct err_reason why;       /* how the last connection ended */

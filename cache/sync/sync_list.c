@@ -227,6 +227,7 @@ int sync_list_pull(struct sync_link *l, struct sync_list *out)
 		r = ask_plain(l, &reply);
 	}
 	out->complete = reply.err == 0 && !out->full;
+	sync_pull_note(l, reply.err);
 	sync_reply_release(&reply);
 	if (sync_link_up(l))
 		r = ask_status(l, out);

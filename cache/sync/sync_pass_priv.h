@@ -60,8 +60,10 @@ void sync_list_release(struct sync_list *list);
 
 /* ---- sync_pull.c ---- */
 
-/* Everything the server has that is not here: names, descriptors, flags, bodies. */
+/* Everything the server has that is not here: names, descriptors, flags, bodies.  What could not be
+ * had is noted in l->unfinished and l->busy. */
 int sync_pull_pass(struct sync_link *l);
+void sync_pull_note(struct sync_link *l, int err);
 
 /* Bodies that the profile of one mailbox wants, newest first, about `max_bytes` at most (0: all).
  * 0: all that can be had; 1: there is more; or why the link is lost. */

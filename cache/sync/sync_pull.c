@@ -14,6 +14,14 @@ enum {
 	WANTS = 32
 };
 
+void sync_pull_note(struct sync_link *l, int err)
+{
+	if (err == ERR_REFUSED || err == ERR_BUSY)
+		l->unfinished = true;
+	if (err == ERR_BUSY)
+		l->busy = true;
+}
+
 /* ---- Descriptors and flags ---- */
 
 /* False when the numbers prove that nothing has changed: of flags only mod-sequences can tell. */
@@ -59,6 +67,7 @@ static int settle_group(struct sync_link *l, struct sync_scan **scans,
 			} else if (done < 0) {
 				log_warn("sync: mailbox %s: %s", boxes[i]->wire_name,
 				         err_text(done));
+				sync_pull_note(l, done);
 			}
 			if (!sync_link_up(l))
 				break;
@@ -247,6 +256,7 @@ int sync_pull_pass(struct sync_link *l)
 	size_t count = 0;
 	int r;
 
+	l->unfinished = l->busy = false;
 	sync_set_state(l->sync, SYNC_PULLING, "looking for changes");
 	r = sync_list_pull(l, &list);
 	if (r == 0)

@@ -270,6 +270,11 @@ void sync_search_send(struct sync_link *l, struct sync_box *box, const char *cri
 {
 	size_t at = 0;
 
+	if (uids && !criteria && !imap_session_has(l->session, "UIDPLUS") &&
+	    !imap_session_has(l->session, "IMAP4rev2")) {
+		criteria = "ALL";
+		uids = NULL;
+	}
 	do {
 		struct imap_cmd *cmd = imap_cmd_new("UID SEARCH");
 		size_t n = uids ? sync_uids_fit(uids->items + at, uids->count - at) : 0;

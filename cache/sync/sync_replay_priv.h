@@ -82,7 +82,9 @@ void sync_batch_uids(const struct sync_batch *b, struct sync_uids *out);
 /* How many of these ascending UIDs, folded into ranges, fit into one command. */
 size_t sync_uids_fit(const uint32_t *uids, size_t count);
 
-/* Queues `UID SEARCH criteria [UID set]`; what it finds reaches box->data. */
+/* Queues `UID SEARCH criteria [UID set]`; what it finds reaches box->data.  A set alone asks which of
+ * them are there, and servers so old that they have no UIDPLUS are asked for ALL instead: some of
+ * them take the UIDs in a SEARCH for message numbers. */
 void sync_search_send(struct sync_link *l, struct sync_box *box, const char *criteria,
                       const struct sync_uids *uids, struct sync_reply *reply);
 

@@ -20,6 +20,7 @@ struct serving {
 	struct sync_backoff backoff;
 	int64_t resting; /* mailbox in which to IDLE */
 	bool more;       /* bodies of it are missing still */
+	bool behind;     /* and what changed in it is not known */
 };
 
 bool sync_server_absent(struct sync *s)
@@ -148,13 +149,16 @@ static int rest_in_idle(struct serving *v)
 		rest(v, 5000);
 		return sync_link_up(v->l) ? 0 : r;
 	}
-	if (!was)
+	if (!was || v->behind)
 		r = 1; /* what changed before is not known */
 	else
 		r = v->more ? 0 : sync_link_idle(v->l, IDLE_MS);
 	if (r == 1) {
 		v->more = true;
 		r = sync_scan_mailbox(v->l, v->resting);
+		v->behind = r == ERR_BUSY;
+		if (v->behind)
+			rest(v, 1000);
 	} else if (r == 0 && v->more) {
 		r = sync_pull_bodies(v->l, v->resting, PUSHED_BYTES);
 		v->more = r == 1;

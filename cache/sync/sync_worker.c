@@ -12,6 +12,8 @@
  *                  |  v
  *                OFFLINE (back-off)
  */
+enum { PULLS_REFUSED = 3 }; /* that are tried again soon; as long as it is busy, all are */
+
 struct worker {
 	struct sync *s;
 	struct sync_link *l;
@@ -19,7 +21,9 @@ struct worker {
 	int64_t pull_due_ms;  /* monotonic */
 	int64_t upto;         /* the last action that those who ask wait for */
 	uint64_t tried;       /* number of the last asking that a round could not fulfil, */
+	int64_t left;         /* what it lacked, */
 	int64_t try_again_ms; /* and when it is tried again */
+	int unfinished;       /* pulls in a row that something was refused to */
 };
 
 static bool paused(struct sync *s)
@@ -144,10 +148,31 @@ static void answer(struct worker *w, uint64_t asked, int64_t left)
 		s->wait_done = asked;
 		pthread_cond_broadcast(&s->changed);
 	} else {
+		bool moves = asked != w->tried || left < w->left;
+
 		w->tried = asked;
-		w->try_again_ms = clock_mono_ms() + 1000;
+		w->try_again_ms = clock_mono_ms() + (moves ? 50 : 1000);
 	}
+	w->left = left;
 	pthread_mutex_unlock(&s->lock);
+}
+
+/* A pass, and when the next one is due: soon when something was refused to this one that may be
+ * had later, which *again says.  0 or why the link is lost. */
+static int pull_pass(struct worker *w, bool *again)
+{
+	int64_t due_ms = w->s->cfg.poll_ms;
+	int r = sync_pull_pass(w->l);
+
+	w->unfinished = r == 0 && w->l->unfinished ? w->unfinished + 1 : 0;
+	*again = w->unfinished > 0 && (w->l->busy || w->unfinished <= PULLS_REFUSED);
+	if (*again) {
+		int64_t soon_ms = 500LL << (w->unfinished < 8 ? w->unfinished : 8);
+
+		due_ms = soon_ms < due_ms ? soon_ms : due_ms;
+	}
+	w->pull_due_ms = clock_mono_ms() + due_ms;
+	return r;
 }
 
 /* One replay and, when `pull`, one pass.  0 or why the link is lost. */
@@ -156,7 +181,7 @@ static int one_round(struct worker *w, bool pull)
 	struct sync *s = w->s;
 	uint64_t asked;
 	int64_t left = 0;
-	bool waited;
+	bool waited, again = false;
 	int r = 0;
 
 	pthread_mutex_lock(&s->lock);
@@ -167,10 +192,8 @@ static int one_round(struct worker *w, bool pull)
 		r = store_op_last(w->l->store, &w->upto);
 	if (r == 0)
 		r = sync_replay(w->l, waited);
-	if (r == 0 && pull) {
-		r = sync_pull_pass(w->l);
-		w->pull_due_ms = clock_mono_ms() + s->cfg.poll_ms;
-	}
+	if (r == 0 && pull)
+		r = pull_pass(w, &again);
 	if (r == 0)
 		r = look_after(w);
 	sync_link_unselect(w->l);
@@ -182,7 +205,7 @@ static int one_round(struct worker *w, bool pull)
 	r = store_op_open(w->l->store, w->upto, &left);
 	sync_set_state(s, SYNC_IN_STEP, "in step");
 	if (r == 0 && pull)
-		answer(w, asked, left);
+		answer(w, asked, left + again);
 	return r;
 }
 

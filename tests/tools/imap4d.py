@@ -31,6 +31,7 @@ DOMAIN = "test.local"
 
 class Imap4d(Server):
     name = "imap4d"
+    mount_options = {"auth": "LOGIN"}  # it offers others that no password of its files fits
 
     @classmethod
     def login(cls, user):

@@ -74,6 +74,7 @@ class Server:
     prefix = ""         # of every mailbox but INBOX
     delimiter = "/"
     logs = ("stderr.log",)
+    mount_options = {}  # that imapfs needs there
 
     def __init__(self, directory=None, users=None):
         self.own_dir = directory is None

@@ -299,7 +299,8 @@ static int do_many(struct probe *p, int argc, char **argv)
 		if (i % 1000 == 0)
 			check(store_batch_begin(p->s), "batch");
 		for (; n < size; n += 50)
-			memcpy(body + n, "forty-eight bytes of text in a line of a message\r\n", 50);
+			memcpy(body + n, "forty-eight bytes of text in a line of a message\r\n",
+			       50);
 		id = add_mail(p, argv[0], uid, (uint64_t)n,
 		              i % 10 == 0  ? "\\Flagged \\Seen"
 		              : i % 3 == 0 ? ""
