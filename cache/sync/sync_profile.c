@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <strings.h>
+
 #include "clock.h"
 #include "sync_pass_priv.h"
 
@@ -20,9 +22,15 @@ enum {
 	BLIND_MESSAGES = 100      /* when there are no more than so many */
 };
 
+/* By its own profile if it has one, else by the rules for all: the INBOX counts as subscribed. */
 static enum store_profile profile_of(const struct sync *s, const struct store_mailbox *m)
 {
-	return m->profile == STORE_PROFILE_DEFAULT ? s->cfg.profile : m->profile;
+	if (m->profile != STORE_PROFILE_DEFAULT)
+		return m->profile;
+	if (s->cfg.subscribed_only && !m->subscribed && m->wire_name &&
+	    strcasecmp(m->wire_name, "INBOX") != 0)
+		return STORE_PROFILE_NONE;
+	return s->cfg.profile;
 }
 
 bool sync_profile_scans(const struct sync *s, const struct store_mailbox *m)

@@ -130,6 +130,7 @@ void cli_account_sync_config(const struct cli_options *o, struct cli_password *p
 		.connections = o->connections,
 		.offline = o->offline,
 		.profile = (enum store_profile)o->profile,
+		.subscribed_only = o->mailboxes == 1,
 		.max_size = o->max_size,
 		.max_age_days = o->max_age_days,
 		.on_missing_mailbox = (enum sync_policy)o->on_missing_mailbox,

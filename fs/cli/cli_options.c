@@ -97,6 +97,12 @@ static const struct choice conflict_choices[] = {
 	{ NULL, 0 },
 };
 
+static const struct choice mailboxes_choices[] = {
+	{ "all", 0 },
+	{ "subscribed", 1 },
+	{ NULL, 0 },
+};
+
 #define AT(field) .offset = offsetof(struct cli_options, field)
 #define SECONDS(n) ((int64_t)(n)*1000)
 
@@ -125,6 +131,7 @@ static const struct option options[] = {
 	{ "conflict", KIND_CHOICE, AT(conflict), .choices = conflict_choices },
 	{ "conflict-tries", KIND_NUMBER, AT(conflict_tries), .min = 3, .max = 100 },
 	{ "sync", KIND_CHOICE, AT(profile), .choices = profile_choices, .bare_ignored = true },
+	{ "mailboxes", KIND_CHOICE, AT(mailboxes), .choices = mailboxes_choices },
 	{ "max-size", KIND_SIZE, AT(max_size) },
 	{ "max-age", KIND_NUMBER, AT(max_age_days), .min = 0, .max = 100000 },
 	{ "on-missing-mailbox", KIND_CHOICE, AT(on_missing_mailbox), .choices = missing_choices },

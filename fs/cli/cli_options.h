@@ -30,6 +30,7 @@ struct cli_options {
 	char *separator; /* before the flags in the names of a Maildir; NULL: ":" */
 	int delete_mode; /* enum store_delete */
 	int profile;     /* enum store_profile */
+	int mailboxes;   /* 1: only those that are subscribed */
 	uint64_t max_size;
 	int max_age_days;
 	int on_missing_mailbox, on_conflict, on_refused; /* enum sync_policy */

@@ -156,7 +156,7 @@ def _lying(make_mount):
     R009, R068, R084, R297"""
     servers = []
 
-    def make(capabilities=(), mailboxes=("INBOX", "Work"), prepare=None, **options):
+    def make(capabilities=(), mailboxes=("INBOX", "Work"), prepare=None, words=None, **options):
         server = Imapd(mailboxes, capabilities)
         servers.append(server)
         server.strict = True
@@ -164,7 +164,8 @@ def _lying(make_mount):
             server.append("INBOX", lies_mail(n))
         if prepare:
             prepare(server)
-        mount = make_mount(server.port, poll="1s", timeout="5s", user="test", below="", **options)
+        mount = make_mount(server.port, poll="1s", timeout="5s", user="test", below="", **options,
+                           **(words or {}))
         mount.sync()
         return server, mount
     yield make

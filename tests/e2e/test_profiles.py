@@ -115,10 +115,40 @@ def test_none(lying):
     assert server.seen(r'^(SELECT|EXAMINE) "?Work') == []
 
 
+def test_interesting(lying):
+    """All mailboxes, or the subscribed ones and the INBOX; one more, and the INBOX not, by a profile
+    of its own.  R029, R030, R032, R224"""
+    def prepare(server):
+        for name in ("Work", "News", "Old"):
+            server.append(name, mail(4))
+        server.subscribed.add("News")
+    server, mount = lying(UIDPLUS, mailboxes=("INBOX", "Work", "News", "Old"), prepare=prepare,
+                          words={"mailboxes": "subscribed"})
+
+    def looked_into():
+        return {name for name in server.mailboxes if mount.messages(name)}
+    assert looked_into() == {"INBOX", "News"}
+    assert server.seen(r'^(SELECT|EXAMINE) "?(Work|Old)') == []
+    set_profile(mount, "Work", "headers")
+    os.setxattr(mount.path("Old"), "user.imap.subscribed", b"1")
+    wait_until(lambda: "Work" in looked_into(), 30, "its own profile")
+    mount.sync()
+    mount.sync()
+    assert looked_into() == set(server.mailboxes)
+    set_profile(mount, "INBOX", "none")
+    mount.sync()
+    server.append("INBOX", mail(5))
+    mount.sync()
+    assert mount.messages("INBOX") == [1, 2, 3]
+
+
 def test_size_and_age(lying):
     """Larger and older ones are there with their size, and fetched when read; the age goes by the
-    INTERNALDATE that is known, without a search.  R106, R107, R108, R109, R124"""
+    INTERNALDATE that is known and the size by the RFC822.SIZE, without a search; a message of just
+    the limit is not larger.  R106, R107, R108, R109, R124, R125, R312, R314"""
     def prepare(server):
+        server.mailboxes["Work"].add(b"Subject: x\r\n\r\n" + b"x" * (1000 - 14))
+        server.mailboxes["Work"].add(b"Subject: x\r\n\r\n" + b"x" * (1001 - 14))
         server.append("INBOX", mail(4, 5000))
         server.append("INBOX", mail(5), date=time.time() - 40 * 86400)
         server.append("INBOX", mail(6), date=time.time() - 20 * 86400)
@@ -127,7 +157,8 @@ def test_size_and_age(lying):
     assert [body(mount, "INBOX", n) for n in range(1, 7)] == \
         ["cached", "cached", "cached", "absent", "absent", "cached"]
     assert os.stat(mount.message("INBOX", 4)).st_size == len(mail(4, 5000))
-    assert server.seen(r"SEARCH.*(SINCE|BEFORE)") == []
+    assert [body(mount, "Work", n) for n in (1, 2)] == ["cached", "absent"]
+    assert server.seen(r"SEARCH") == []
     assert read(mount.message("INBOX", 4)) == mail(4, 5000)
     assert read(mount.message("INBOX", 5)) == mail(5)
 
