@@ -160,6 +160,64 @@ static void add_message(const struct sync_link *l, struct imap_cmd *cmd, const s
 		imap_cmd_literal(cmd, a->ev.size, read_spool, u);
 }
 
+/* What UID REPLACE says before its tagged reply (RFC 8508 3.4). */
+struct replaced {
+	struct sync_act *act;
+	uint64_t uidvalidity;
+	uint32_t uid;
+};
+
+static void on_replaced(void *ctx, struct sync_box *box, const struct imap_resp *r)
+{
+	struct replaced *x = ctx;
+	uint32_t old = x->act->op.uid;
+
+	if (r->kind == IMAP_RESP_COND && r->code == IMAP_CODE_APPENDUID &&
+	    imap_set_size(&r->code_set, 2) == 1) {
+		x->uidvalidity = r->code_number;
+		x->uid = imap_set_nth(&r->code_set, 0);
+	} else if (r->kind == IMAP_RESP_EXPUNGE) {
+		x->act->gone = x->act->gone || imap_msgmap_uid(box->map, r->number) == old;
+	} else if (r->kind == IMAP_RESP_VANISHED && !r->vanished.earlier) {
+		for (size_t i = 0; i < r->vanished.uids.count; i++)
+			x->act->gone = x->act->gone || (old >= r->vanished.uids.ranges[i].first &&
+			                                old <= r->vanished.uids.ranges[i].last);
+	}
+}
+
+/* Sends it and waits; what was said untagged counts as if the reply had said it. */
+static int send_replace(struct sync_batch *b, const struct store_mailbox *m, struct upload *u,
+                        struct sync_box *box)
+{
+	struct sync_act *a = &b->acts[0];
+	struct replaced x = { .act = a };
+	struct imap_cmd *cmd = imap_cmd_new("UID REPLACE");
+	int r;
+
+	imap_cmd_rawf(cmd, "%u", a->op.uid);
+	imap_cmd_mailbox(cmd, m->wire_name);
+	add_message(b->link, cmd, a, u);
+	a->shared = &a->reply;
+	a->gone = false;
+	sync_reply_release(&a->reply);
+	box->data = on_replaced;
+	box->ctx = &x;
+	sync_link_send(b->link, &cmd, box, sync_reply_done, &a->reply);
+	r = sync_link_run(b->link, 0);
+	box->data = NULL;
+	if (a->reply.err < 0)
+		a->gone = false;
+	if (a->reply.err == 0 && a->reply.code != IMAP_CODE_APPENDUID && x.uid) {
+		struct imap_range one = { x.uid, x.uid };
+
+		sync_reply_release(&a->reply);
+		a->reply.code = IMAP_CODE_APPENDUID;
+		a->reply.code_number = x.uidvalidity;
+		sync_set_copy(&a->reply.code_set, &(struct imap_set){ &one, 1 });
+	}
+	return r;
+}
+
 /* How many from `at` on go into one command. */
 static size_t together(const struct sync_batch *b, size_t at, bool multi)
 {
@@ -279,9 +337,9 @@ static int settle_proven(struct sync_batch *b, struct sync_act *a, uint32_t uidv
 {
 	int r = 0;
 
-	if (a->op.kind == STORE_OP_REPLACE)
+	if (a->op.kind == STORE_OP_REPLACE && !a->gone)
 		r = remove_old(b, a);
-	if (r != 0 || (a->op.kind == STORE_OP_REPLACE && a->seen))
+	if (r != 0 || (a->op.kind == STORE_OP_REPLACE && !a->gone && a->seen))
 		return r < 0 ? r : 0; /* stays SENT: the old one is tried again */
 	r = sync_act_done(b, a, uidvalidity);
 	if (r == 0)
@@ -306,15 +364,18 @@ static int settle_uids(struct sync_batch *b)
 	return 0;
 }
 
+enum how { BY_APPEND, BY_MULTIAPPEND, BY_REPLACE };
+
 /* Refused for certain: one alone, or many for a mailbox that is not there.  Of many refused for
- * another reason some servers keep the first. */
-static bool refused(const struct sync_act *a, bool multi)
+ * another reason some servers keep the first; and what cannot replace may be stored all the same. */
+static bool refused(const struct sync_act *a, enum how how)
 {
-	return a->shared->err < 0 && (!multi || a->shared->err == ERR_NOTFOUND);
+	return a->shared->err < 0 && how != BY_REPLACE &&
+	       (how == BY_APPEND || a->shared->err == ERR_NOTFOUND);
 }
 
 /* Settles what the replies say; *look when some remain to be looked for. */
-static int settle_replies(struct sync_batch *b, bool multi, bool *look)
+static int settle_replies(struct sync_batch *b, enum how how, bool *look)
 {
 	int r = settle_uids(b);
 
@@ -323,7 +384,7 @@ static int settle_replies(struct sync_batch *b, bool multi, bool *look)
 
 		if (a->settled || a->new_uid || !a->shared)
 			continue;
-		if (refused(a, multi))
+		if (refused(a, how))
 			r = sync_act_refused(b, a, a->shared->err, a->shared->text);
 		else
 			*look = true;
@@ -370,21 +431,37 @@ static int raise_evidence(struct sync_batch *b)
 	return raised ? sync_batch_sent(b, 1) : 0;
 }
 
-/* Sends, waits, settles.  1: some of a MULTIAPPEND are certainly not there, to be sent singly. */
-static int upload(struct sync_batch *b, const struct store_mailbox *m, struct upload *u, bool multi)
+static int send_and_wait(struct sync_batch *b, const struct store_mailbox *m, struct upload *u,
+                         enum how how, struct sync_box *box)
 {
+	if (how == BY_REPLACE)
+		return send_replace(b, m, u, box);
+	send_all(b, m, u, how == BY_MULTIAPPEND);
+	return sync_link_run(b->link, 0);
+}
+
+/* Sends, waits, settles.  1: some of a MULTIAPPEND, or what was to replace another, are certainly not
+ * there, to be sent singly. */
+static int upload(struct sync_batch *b, const struct store_mailbox *m, struct upload *u,
+                  enum how how)
+{
+	struct sync_box *box = NULL;
 	uint32_t uidvalidity = 0;
 	bool look = false;
 	int r = take_evidence(b, m);
 
 	if (r == 0 && !any_unsettled(b))
 		return 0;
+	if (r == 0 && how == BY_REPLACE)
+		r = sync_batch_open(b, m->id, &box);
 	if (r == 0)
 		r = sync_batch_sent(b, 1);
-	if (r != 0)
+	if (r != 0) {
+		sync_box_unref(&box);
 		return r < 0 ? r : 0;
-	send_all(b, m, u, multi);
-	r = sync_link_run(b->link, 0);
+	}
+	r = send_and_wait(b, m, u, how, box);
+	sync_box_unref(&box);
 	take_uids(b);
 	if (r < 0) {
 		int settled = settle_uids(b);
@@ -393,37 +470,42 @@ static int upload(struct sync_batch *b, const struct store_mailbox *m, struct up
 			settled = raise_evidence(b);
 		return settled < 0 ? settled : sync_batch_lost(b, r);
 	}
-	r = settle_replies(b, multi, &look);
+	r = settle_replies(b, how, &look);
 	if (r < 0 || !look)
 		return r;
 	r = sync_batch_look(b, m->id, true, &uidvalidity);
 	if (r != 0)
 		return r < 0 ? r : 0; /* stays SENT */
 	r = settle_found(b, uidvalidity);
-	if (r == 0 && any_unsettled(b) && !multi)
+	if (r == 0 && any_unsettled(b) && how == BY_APPEND)
 		r = sync_batch_refused(b, ERR_REFUSED,
 		                       "the server said OK and did not store the message");
 	return r < 0 ? r : any_unsettled(b);
 }
 
 /* Many at once only where the answer proves each. */
-static bool may_multi(const struct sync_batch *b)
+static enum how way_of(const struct sync_batch *b)
 {
 	struct imap_session *s = b->link->session;
 
-	return b->count > 1 && imap_session_has(s, "MULTIAPPEND") && imap_session_has(s, "UIDPLUS");
+	if (b->acts[0].op.kind == STORE_OP_REPLACE && b->acts[0].op.uid != 0 &&
+	    imap_session_has(s, "REPLACE"))
+		return BY_REPLACE;
+	if (b->count > 1 && imap_session_has(s, "MULTIAPPEND") && imap_session_has(s, "UIDPLUS"))
+		return BY_MULTIAPPEND;
+	return BY_APPEND;
 }
 
 static int send_new(struct sync_batch *b, const struct store_mailbox *m)
 {
-	bool multi = may_multi(b);
+	enum how how = way_of(b);
 	struct upload *u = NULL;
 	int r = prepare_all(b, &u);
 
 	if (r == 0 && any_unsettled(b))
-		r = upload(b, m, u, multi);
+		r = upload(b, m, u, how);
 	if (r == 1)
-		r = upload(b, m, u, false);
+		r = upload(b, m, u, BY_APPEND);
 	uploads_release(u, b->count);
 	return r < 0 ? r : 0;
 }

@@ -21,6 +21,7 @@ struct sync_act {
 	struct sync_evidence ev;
 	bool settled;            /* done, parked or put back: nothing more to do in this pass */
 	bool seen;               /* the mailbox still has it */
+	bool gone;               /* REPLACE: the server said that the old one is */
 	bool right;              /* FLAGS: its flags are as wanted */
 	uint32_t new_uid;        /* what the target gave it; 0: not known */
 	struct sync_reply reply; /* of the command that it led */

@@ -62,6 +62,13 @@ class Command:
         if end != len(rest):
             raise Syntax("unbalanced")
 
+    @classmethod
+    def like(cls, other, args):
+        """The same command with other arguments."""
+        made = cls.__new__(cls)
+        made.__dict__.update(other.__dict__, args=list(args))
+        return made
+
     def _list(self, text, at, close):
         items = []
         while at < len(text) and text[at] != (close or "\n"):

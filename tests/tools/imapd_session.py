@@ -8,7 +8,7 @@ import socket
 
 from . import mutf7
 from .imapd_modseq import Modseq
-from .imapd_parse import (Cut, Refused, Reply, Syntax, date_of, date_text, fetch_section, matches, read_command,
+from .imapd_parse import (Command, Cut, Refused, Reply, Syntax, date_of, date_text, fetch_section, matches, read_command,
                           sequence_set, set_text, text_of)
 
 ITEM = re.compile(r"(BODY|BODY\.PEEK)\[(.*)\](?:<(\d+\.\d+)>)?$", re.I)
@@ -106,7 +106,7 @@ class Session(Modseq):
         name = command.name.lower().replace(" ", "_")
         handler = getattr(self, "do_" + name, None)
         needs = {"do_move": "MOVE", "do_uid_move": "MOVE", "do_uid_expunge": "UIDPLUS",
-                 "do_unselect": "UNSELECT", "do_idle": "IDLE", "do_enable": "ENABLE", "do_myrights": "ACL"}.get("do_" + name)
+                 "do_unselect": "UNSELECT", "do_idle": "IDLE", "do_uid_replace": "REPLACE", "do_enable": "ENABLE", "do_myrights": "ACL"}.get("do_" + name)
         try:
             if handler is None or needs and not self.offers(needs):
                 raise Refused(f"BAD unknown command {command.name}")
@@ -324,6 +324,16 @@ class Session(Modseq):
         code = f"[APPENDUID {box.uidvalidity} {message.uid}] " \
             if self.offers("UIDPLUS") else ""
         return Reply(tagged=f"OK {code}appended")
+
+    def do_uid_replace(self, command):
+        """RFC 8508; APPENDUID comes untagged, before the old one goes."""
+        old = self._chosen(Command.like(command, command.args[:1]), write=True)
+        if not old:
+            raise Refused("NO no such message")
+        reply = self.do_append(Command.like(command, command.args[1:]))
+        self.box.remove({m.uid for _, m in old})
+        code = reply.tagged.removeprefix("OK ").removesuffix("appended")
+        return Reply([f"OK {code}ready"] if code else [], "OK replaced")
 
     # The selected mailbox
 
