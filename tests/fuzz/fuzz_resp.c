@@ -4,14 +4,9 @@
  * which ceilings hold.  Arriving in pieces must give the responses that arriving at once
  * gives, and no more may be held than the ceilings allow.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "buf.h"
+#include "fuzz.h"
 #include "imap_resp.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What a stream gave: how many responses, a sum over their kinds and lengths, how it ended. */
 struct outcome {
@@ -19,12 +14,6 @@ struct outcome {
 	uint64_t sum;
 	int end;
 };
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void walk_set(const struct imap_set *set)
 {

@@ -3,22 +3,11 @@
  * Modified UTF-7, dates, flags, word sets and command arguments: what one way gives the
  * other way takes back.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "fuzz.h"
 #include "imap_cmd_priv.h"
 #include "imap_text.h"
 #include "mem.h"
 #include "wordset.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void check_utf7(const char *s, size_t len)
 {
@@ -90,10 +79,8 @@ static void check_command(const char *s, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *s = malloc(size + 1);
+	char *s = fuzz_string(data, size);
 
-	memcpy(s, data, size);
-	s[size] = '\0';
 	check_utf7(s, size);
 	check_date(s, size);
 	check_words(s);
