@@ -61,6 +61,12 @@ static const struct choice layout_choices[] = {
 	{ NULL, 0 },
 };
 
+static const struct choice names_choices[] = {
+	{ "uid", 0 },
+	{ "subject", 1 },
+	{ NULL, 0 },
+};
+
 static const struct choice delete_choices[] = {
 	{ "trash", STORE_DELETE_TRASH },
 	{ "expunge", STORE_DELETE_EXPUNGE },
@@ -127,6 +133,7 @@ static const struct option options[] = {
 	{ "cache-dir", KIND_PATH, AT(cache_dir) },
 	{ "layout", KIND_CHOICE, AT(maildir), .choices = layout_choices },
 	{ "separator", KIND_TEXT, AT(separator) },
+	{ "names", KIND_CHOICE, AT(subjects), .choices = names_choices },
 	{ "delete", KIND_CHOICE, AT(delete_mode), .choices = delete_choices },
 	{ "conflict", KIND_CHOICE, AT(conflict), .choices = conflict_choices },
 	{ "conflict-tries", KIND_NUMBER, AT(conflict_tries), .min = 3, .max = 100 },
@@ -415,16 +422,6 @@ static int set_switch(const struct option *opt, struct cli_options *o, const cha
 	return 0;
 }
 
-/* Words whose other values a later release brings: the one there is now is accepted. */
-static int check_single(const char *name, const char *value, const char *only,
-                        struct err_reason *why)
-{
-	if (value != NULL && strcmp(value, only) == 0)
-		return 0;
-	return err_set(why, ERR_INVAL, "%s=%s is not in this release of imapfs, only %s=%s", name,
-	               value != NULL ? value : "", name, only);
-}
-
 int cli_option_set(struct cli_options *o, const char *name, const char *value,
                    struct err_reason *why)
 {
@@ -432,8 +429,6 @@ int cli_option_set(struct cli_options *o, const char *name, const char *value,
 
 	if (value != NULL && strlen(value) > OPTION_VALUE_MAX)
 		return err_set(why, ERR_INVAL, "%.32s: value is too long", name);
-	if (strcmp(name, "names") == 0)
-		return check_single(name, value, "uid", why);
 	if (strcmp(name, "password") == 0 || strcmp(name, "pass") == 0)
 		return err_set(why, ERR_INVAL,
 		               "a password here could be seen by everyone: use password-command=, "
@@ -475,6 +470,6 @@ bool cli_option_takes_value(const char *name)
 	const struct option *opt = find_option(name);
 
 	if (opt == NULL)
-		return strcmp(name, "names") == 0;
+		return false;
 	return takes_value(opt) && !opt->bare_ignored;
 }

@@ -26,6 +26,7 @@ struct cli_options {
 	char *disable; /* wordset */
 	char *password_command, *password_file, *token_command;
 	char *config, *state_dir, *cache_dir;
+	int subjects;    /* 1: -o names=subject */
 	int maildir;     /* 1: -o layout=maildir */
 	char *separator; /* before the flags in the names of a Maildir; NULL: ":" */
 	int delete_mode; /* enum store_delete */

@@ -155,6 +155,7 @@ static enum cli_exit open_mount(struct run *run)
 		.state_dir = o->state_dir,
 		.cache_dir = o->cache_dir,
 		.delete_mode = (enum store_delete)o->delete_mode,
+		.subjects = o->subjects,
 		.maildir = o->maildir,
 		.separator = o->separator != NULL ? *o->separator : 0,
 		.hold_ms = o->hold_ms,

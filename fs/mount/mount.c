@@ -153,6 +153,8 @@ static int start_parts(struct mount *m, struct err_reason *why)
 	if (r == 0)
 		r = mount_settle_start(m);
 	if (r == 0)
+		r = mount_names_start(m);
+	if (r == 0)
 		r = mount_park_start(m);
 	return r;
 }
@@ -243,6 +245,7 @@ static const struct part parts[] = {
 	{ mount_notify_run, mount_notify_ask, mount_notify_join },
 	{ mount_ahead_run, mount_ahead_ask, mount_ahead_join },
 	{ mount_settle_run, mount_settle_ask, mount_settle_join },
+	{ mount_names_run, mount_names_ask, mount_names_join },
 };
 
 /* The threads begin when the kernel answers. */
@@ -339,6 +342,7 @@ void mount_close(struct mount **mount)
 	mount_notify_free(&m->notify);
 	mount_kepts_free(&m->kepts);
 	mount_virtuals_free(&m->virtuals);
+	mount_names_free(&m->names);
 	mount_maildir_free(&m->maildir);
 	mount_dirs_free(&m->dirs);
 	mount_alias_free(&m->aliases);

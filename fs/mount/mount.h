@@ -38,6 +38,7 @@ struct mount_config {
 	bool read_only, allow_other, default_permissions, debug;
 	int64_t uid, gid; /* -1: the caller's */
 	uint32_t umask;
+	bool subjects;     /* messages are named by sender and subject */
 	bool maildir;      /* each mailbox is shown as a Maildir */
 	char separator;    /* before the flags in its names; 0: ':' */
 	const char *extra; /* further words for libfuse's -o, or NULL */

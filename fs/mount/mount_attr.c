@@ -84,6 +84,7 @@ void mount_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mount *m = fuse_req_userdata(req);
 	struct fuse_entry_param none = { .entry_timeout = MOUNT_FOREVER };
+	struct fuse_entry_param e;
 	struct store_node n;
 	int r;
 
@@ -95,14 +96,17 @@ void mount_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ENAMETOOLONG);
 		return;
 	}
-	r = store_node_lookup(m->store, (int64_t)parent, name, &n);
+	r = mount_find(m, (int64_t)parent, name, &n);
 	if (r == ERR_NOTFOUND) {
 		fuse_reply_entry(req, &none);
 	} else if (r < 0) {
 		fuse_reply_err(req, mount_errno(r));
 	} else {
 		mount_file_overlay(m, &n);
-		mount_reply_entry(m, req, &n);
+		mount_entry(m, &n, &e);
+		if (strcmp(n.name, name) != 0) /* found by another name than it is shown with */
+			e.entry_timeout = 0;
+		fuse_reply_entry(req, &e);
 	}
 }
 

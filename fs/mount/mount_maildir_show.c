@@ -197,7 +197,7 @@ static void tell_changed(struct mount *m, struct store *s, struct store_node *n)
 	uint32_t now = n->mark;
 
 	(void)s;
-	(void)fuse_lowlevel_notify_inval_inode(m->se, (fuse_ino_t)n->id, -1, 0);
+	mount_notify_node(m, n->id, -1);
 	n->mark = n->was & ~(uint32_t)STORE_MARK_OWN;
 	maildir_show(n, n->mark, m->maildir->separator, name);
 	tell_name(m, maildir_ino(n->parent, maildir_part_of(n)), name);

@@ -149,7 +149,7 @@ static int find(struct mount *m, fuse_ino_t parent, const char *name, struct sto
 {
 	if (mount_is_virtual(parent) || mount_name_reserved((int64_t)parent, name))
 		return ERR_PERM;
-	return store_node_lookup(m->store, (int64_t)parent, name, n);
+	return mount_find(m, (int64_t)parent, name, n);
 }
 
 static int unlink_node(struct mount *m, const struct store_node *n)

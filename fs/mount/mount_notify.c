@@ -63,6 +63,8 @@ void mount_notify_add(struct mount *m, enum store_change what, int64_t node, int
 
 	if (what != STORE_CHANGE_BODY)
 		add(m, &note);
+	else
+		mount_names_body(m, node);
 }
 
 void mount_notify_content(struct mount *m, int64_t node)
@@ -92,7 +94,7 @@ static void tell_name(struct mount *m, int64_t parent, const char *name)
 }
 
 /* By every inode that the kernel may know it by.  `off`: -1 for the attributes alone. */
-static void tell_node(struct mount *m, int64_t node, off_t off)
+void mount_notify_node(struct mount *m, int64_t node, off_t off)
 {
 	int64_t inodes[16];
 	size_t n = mount_alias_list(m, node, inodes, 15);
@@ -114,11 +116,11 @@ static void tell(struct mount *m, const struct note *note)
 	case STORE_CHANGE_REMOVED:
 		tell_name(m, note->parent, note->name);
 		if (note->what == STORE_CHANGE_REMOVED)
-			tell_node(m, note->node, -1);
+			mount_notify_node(m, note->node, -1);
 		break;
 	case STORE_CHANGE_ATTR:
 	case STORE_CHANGE_BODY:
-		tell_node(m, note->node, note->content ? 0 : -1);
+		mount_notify_node(m, note->node, note->content ? 0 : -1);
 		break;
 	}
 }

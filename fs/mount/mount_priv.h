@@ -11,6 +11,7 @@
  *           loop in one rare case (mount_shrink.c)
  *   notify  tells the kernel what changed behind its back
  *   ahead   pushes bodies into the page cache before a sequential reader asks
+ *   names   calls messages by their subject, where asked for
  *   settle  looks at files that rest after their last write, and makes messages of them
  *
  * The kernel may hold back `notify`, `ahead` and `settle` until the loop or `park` has answered
@@ -44,6 +45,7 @@ struct mount_dirs;
 struct mount_virtuals;
 struct mount_kepts;
 struct mount_maildir;
+struct mount_names;
 
 struct mount {
 	struct mount_config cfg; /* its strings are ours */
@@ -66,6 +68,7 @@ struct mount {
 	struct mount_dirs *dirs;
 	struct mount_virtuals *virtuals;
 	struct mount_kepts *kepts;
+	struct mount_names *names;     /* NULL: names are as they are */
 	struct mount_maildir *maildir; /* NULL: the plain layout */
 	/* Names the request under way changes by the kernel's own hand. */
 	struct mount_own {
@@ -266,6 +269,8 @@ void mount_notify_free(struct mount_notify **n);
 /* The same as mount_on_change(), for changes of the mount's own. */
 void mount_notify_add(struct mount *m, enum store_change what, int64_t node, int64_t parent,
                       const char *name);
+/* Of one node, at once and with its aliases; from the thread that may wait for the kernel. */
+void mount_notify_node(struct mount *m, int64_t node, off_t off);
 /* The content of a node changed under the kernel's pages. */
 void mount_notify_content(struct mount *m, int64_t node);
 
@@ -284,6 +289,17 @@ void mount_settle_join(struct mount *m);
 void mount_settle_free(struct mount_settle **s);
 /* A file has to be looked at later. */
 void mount_settle_wake(struct mount *m);
+
+/* mount_names.c: names by subject */
+int mount_names_start(struct mount *m);
+int mount_names_run(struct mount *m);
+void mount_names_ask(struct mount *m);
+void mount_names_join(struct mount *m);
+void mount_names_free(struct mount_names **n);
+/* A body is here. */
+void mount_names_body(struct mount *m, int64_t id);
+/* As store_node_lookup() with the loop's store; a message by the other one of its names too. */
+int mount_find(struct mount *m, int64_t parent, const char *name, struct store_node *n);
 
 /* Said by each of them as the last thing. */
 void mount_thread_ended(struct mount *m);

@@ -76,7 +76,7 @@ static int rename_find(struct rename *r, fuse_ino_t parent, const char *name, fu
 	    mount_name_reserved((int64_t)parent, name) ||
 	    mount_name_reserved((int64_t)newparent, newname))
 		return ERR_PERM;
-	err = store_node_lookup(r->m->store, (int64_t)parent, name, &r->from);
+	err = mount_find(r->m, (int64_t)parent, name, &r->from);
 	if (err == 0)
 		err = store_node_get(r->m->store, (int64_t)newparent, &r->dir);
 	if (err < 0)

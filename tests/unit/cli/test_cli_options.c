@@ -184,7 +184,7 @@ static void test_refused(void **state)
 		{ "-o layout=mbox a@b /mnt", "plain, maildir" },
 		{ "-o separator=/ a@b /mnt", "separator" },
 		{ "-o separator=:: a@b /mnt", "separator" },
-		{ "-o names=subject a@b /mnt", "not in this release" },
+		{ "-o names=from a@b /mnt", "uid, subject" },
 		{ "-o auth a@b /mnt", "needs a value" },
 		{ "-o token-command= a@b /mnt", "empty" },
 		{ "-o cert= a@b /mnt", "path" },

@@ -87,6 +87,8 @@ static void option(struct mount_config *cfg, const char *word)
 		cfg->delete_mode = (enum store_delete)atoi(word + 7);
 	else if (strncmp(word, "extra=", 6) == 0)
 		cfg->extra = word + 6;
+	else if (strcmp(word, "subject") == 0)
+		cfg->subjects = true;
 	else if (strcmp(word, "maildir") == 0)
 		cfg->maildir = true;
 	else if (strncmp(word, "separator=", 10) == 0)
