@@ -156,7 +156,9 @@ class Pipe:
         if self.proxy.rate:
             time.sleep(len(data) / self.proxy.rate)
         if not self.proxy.delay:
-            self.sink.sendall(data)
+            pieces = [data[i:i + 1] for i in range(len(data))] if self.proxy.bytewise else [data]
+            for piece in pieces:
+                self.sink.sendall(piece)
             if cut:
                 raise Cut
             return
@@ -259,14 +261,16 @@ class Proxy:
     delay: seconds of a round trip.  rate: bytes per second and direction.
     hide: capability words.  strip_codes: response codes such as APPENDUID.
     only, codes: the capability words (beside AUTH=) and response codes that are left.
+    bytewise: every byte is sent by itself, in a packet of its own.
     on_command(link, tag, name, line): None to pass it on, bytes to answer it here, or CUT.
     on_reply(link, tag, name, line, command): None to pass it on, bytes instead, or CUT.
     """
 
     def __init__(self, target_port, delay=0.0, rate=0, hide=(), strip_codes=(), only=(),
-                 codes=(), on_command=None, on_reply=None, record=False, host="127.0.0.1"):
+                 codes=(), on_command=None, on_reply=None, record=False, host="127.0.0.1", bytewise=False):
         self.target = (host, target_port)
         self.delay, self.rate = delay, rate
+        self.bytewise = bytewise
         self.hide = {w.upper() for w in hide}
         self.strip_codes = tuple(strip_codes)
         self.only = {w.upper() for w in only}
