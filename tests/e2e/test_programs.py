@@ -304,8 +304,8 @@ def test_midnight_commander(account, place, copy):
     needs("mc")
     client, proxy, mount = account
     drive(["mc", "-a", "-b", "-u", mount.path("Drafts"), mount.path("Sent")],
-          [(b"Quit", b"\x1b[B"), (b"", b"\x1b[15~" if copy else b"\x1b[17~"),
-           (b"OK", b"\r"), (b"", b"\x1b[21~"), (b"Yes", b"\r")],
+          [(b"[23;3H", b"\x1bOB"), (b"1.eml", b"\x1b[15~" if copy else b"\x1b[17~"),
+           (b"ackground", b"\r"), (b"[23;3H", b"\x1b[21~")],
           env={"HOME": place})
     mount.sync()
     assert len(held(client, "Sent")) == 1
