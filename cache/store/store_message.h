@@ -67,6 +67,14 @@ int store_message_upload(struct store *s, int64_t node, const char *flags, const
 /* On a message whose content was changed in place (store_spool_writable()) the same call logs
  * the edit: a REPLACE, or the newest bytes for an upload that is not sent yet. */
 
+/* Messages that the server has as they are here, with this Message-ID and size; how many, `max` at
+ * most. */
+int store_message_twins(struct store *s, const char *message_id, int64_t size, int64_t *ids,
+                        int max);
+/* The local file becomes a message to be uploaded by copying `message`, whose bytes are the same: name and
+ * node stay.  ERR_CONFLICT: that one cannot be copied any more, or not to there. */
+int store_message_duplicate(struct store *s, int64_t file, int64_t message);
+
 /* An edit by way of a second file: the local file `file` goes and its content becomes that of the
  * message `id`, whose node, flags and date stay.  Nothing is logged before store_message_upload().
  * ERR_INVAL: not a message and a file with content; ERR_READONLY, ERR_ACCESS. */

@@ -145,6 +145,9 @@ static const char *const steps[] = {
 	/* enum store_partial_state; few messages are so large */
 	"ALTER TABLE message ADD COLUMN partial INTEGER NOT NULL DEFAULT 0;"
 	"CREATE INDEX message_partial ON message (id) WHERE partial = 1;",
+
+	/* To find the message that a file is a copy of */
+	"CREATE INDEX message_message_id ON message (message_id) WHERE message_id IS NOT NULL;",
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))

@@ -35,6 +35,7 @@ static const struct fuse_lowlevel_ops ops = {
 	.read = mount_op_read,
 	.write = mount_op_write,
 	.fsync = mount_op_fsync,
+	.copy_file_range = mount_op_copy_file_range,
 	.opendir = mount_op_opendir,
 	.readdir = mount_op_readdir,
 	.readdirplus = mount_op_readdirplus,

@@ -204,6 +204,8 @@ int mount_file_open_fresh(struct mount *m, struct store *s, struct mount_file *f
 void mount_file_written(struct mount *m, struct mount_file *f)
 {
 	f->ctime_ns = clock_wall_ns();
+	if (f->copied)
+		f->copied = f->dated = false;
 	if (!f->dated)
 		f->mtime_ns = f->ctime_ns;
 	mount_file_touch(m, f);

@@ -18,6 +18,7 @@ struct mount_file {
 	bool dirty;              /* size or mtime are newer here than in the store */
 	bool write_ok;           /* the spool is this file's own */
 	bool dated;              /* stands for a message and shows that one's date */
+	bool copied;             /* dated because it is a copy, until it is written otherwise */
 	bool candidate;          /* to be looked at when it rests */
 	bool unlinked;           /* out of the tree, kept for those who still hold it */
 	int64_t changed_ms;      /* monotonic, of the last change */
@@ -76,6 +77,9 @@ void mount_file_edited(struct mount *m, const struct store_node *message);
 /* A name was made or changed: looks at it later if it can become a message. */
 void mount_file_named(struct mount *m, const struct store_node *n);
 
+/* The entry of a node with a spool that may be written; the lock is held. */
+int mount_write_open(struct mount *m, int64_t id, struct mount_file **out);
+int mount_write_all(int fd, const char *data, size_t size, off_t off, size_t *done);
 /* 0, or why the content of this node may not be changed. */
 int mount_write_allowed(struct mount *m, const struct store_node *n);
 

@@ -13,6 +13,7 @@
 #include "mount_sniff.h"
 
 #define CONVERT_CHUNK ((size_t)64 * 1024)
+#define NS_PER_S 1000000000
 
 static int io_err(void)
 {
@@ -145,8 +146,34 @@ static int refuse(struct mount *m, const struct store_node *n, const char *reaso
 	return ERR_INVAL;
 }
 
+#define TWINS_MAX 8
+
+/* A message on the server with these bytes and this date; 0: none.  One with another date is not the
+ * same: who reads the copy would find a date that its writer did not give it. */
+static int64_t find_twin(struct store *s, const struct store_node *n, const char *message_id,
+                         const struct content *c)
+{
+	int64_t ids[TWINS_MAX], found = 0;
+	int count = 0;
+
+	if (n->kind == STORE_KIND_FILE && message_id && c->len > 0)
+		count = store_message_twins(s, message_id, (int64_t)c->len, ids, TWINS_MAX);
+	for (int i = 0; i < count && !found; i++) {
+		struct store_node twin;
+		const void *data;
+		size_t len;
+
+		if (store_node_get(s, ids[i], &twin) == 0 &&
+		    twin.mtime_ns / NS_PER_S == n->mtime_ns / NS_PER_S &&
+		    store_body_get(s, ids[i], &data, &len) == 0 && len == c->len &&
+		    memcmp(data, c->data, len) == 0)
+			found = ids[i];
+	}
+	return found;
+}
+
 static int queue(struct mount *m, struct store *s, const struct store_node *n,
-                 const char *message_id, unsigned int change)
+                 const char *message_id, int64_t twin, unsigned int change)
 {
 	struct mount_file *f;
 	int r = ERR_BUSY;
@@ -154,7 +181,9 @@ static int queue(struct mount *m, struct store *s, const struct store_node *n,
 	mount_files_lock(m);
 	f = mount_file_find(m, n->id);
 	if (f && f->change == change && !f->unlinked) {
-		r = store_message_upload(s, n->id, "", message_id);
+		r = twin ? store_message_duplicate(s, n->id, twin) : ERR_CONFLICT;
+		if (r == ERR_CONFLICT)
+			r = store_message_upload(s, n->id, "", message_id);
 		if (r == 0)
 			mount_file_drop(m, f);
 	}
@@ -172,6 +201,7 @@ int mount_make_message(struct mount *m, struct store *s, const struct store_node
 	_cleanup_free_ char *message_id = NULL;
 	struct content c = { .fd = -1 };
 	const char *reason;
+	int64_t twin = 0;
 	int r = 0;
 
 	if (n->spool != 0)
@@ -187,9 +217,11 @@ int mount_make_message(struct mount *m, struct store *s, const struct store_node
 	}
 	if (r == 0 && has_bare_lf(&c))
 		r = convert(m, s, n, &c, change);
+	else if (r == 0)
+		twin = find_twin(s, n, message_id, &c);
 	content_close(&c);
 	if (r == 0 && n->spool != 0)
-		r = queue(m, s, n, message_id, change);
+		r = queue(m, s, n, message_id, twin, change);
 	if (r < 0 && r != ERR_INVAL && r != ERR_BUSY)
 		log_warn("cannot queue \"%s\": %s", n->name, err_text(r));
 	return r;

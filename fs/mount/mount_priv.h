@@ -160,6 +160,11 @@ void mount_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t siz
                     struct fuse_file_info *fi);
 void mount_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 
+/* ---- mount_copy.c ---- */
+void mount_op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+                              struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+                              struct fuse_file_info *fi_out, size_t len, int flags);
+
 /* ---- mount_name.c, mount_rename.c ---- */
 void mount_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
 void mount_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);

@@ -17,8 +17,7 @@ int mount_write_allowed(struct mount *m, const struct store_node *n)
 	return store_rights_check(m->store, n->parent, "ite");
 }
 
-/* The entry with a spool that may be written; the lock is held. */
-static int open_for_write(struct mount *m, int64_t id, struct mount_file **out)
+int mount_write_open(struct mount *m, int64_t id, struct mount_file **out)
 {
 	struct mount_file *f = mount_file_find(m, id);
 	struct store_node n;
@@ -37,7 +36,7 @@ static int open_for_write(struct mount *m, int64_t id, struct mount_file **out)
 	return mount_file_open_write(m, m->store, f);
 }
 
-static int write_all(int fd, const char *data, size_t size, off_t off, size_t *done)
+int mount_write_all(int fd, const char *data, size_t size, off_t off, size_t *done)
 {
 	while (*done < size) {
 		ssize_t n = pwrite(fd, data + *done, size - *done, off + (off_t)*done);
@@ -68,9 +67,9 @@ void mount_op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t siz
 		return;
 	}
 	mount_files_lock(m);
-	r = off > MOUNT_FILE_MAX - (off_t)size ? ERR_TOOBIG : open_for_write(m, id, &f);
+	r = off > MOUNT_FILE_MAX - (off_t)size ? ERR_TOOBIG : mount_write_open(m, id, &f);
 	if (r == 0)
-		r = write_all(f->fd, data, size, off, &done);
+		r = mount_write_all(f->fd, data, size, off, &done);
 	if (done > 0) {
 		if (off + (off_t)done > f->size)
 			f->size = off + (off_t)done;
