@@ -7,16 +7,23 @@
 
 /* What becomes of actions once they were tried: sent, done, to be tried again, or parked. */
 
+static bool same_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
 int store_op_unchanged(struct store *s, const struct store_op *op)
 {
-	int64_t any;
+	struct store_op now = { 0 };
+	int r = store_log_get(s, op->seq, &now);
 
-	return store_db_int(&s->db, &any,
-	                    "SELECT 1 FROM op WHERE seq = ?1 AND state = ?2 AND mailbox = ?3"
-	                    " AND target = ?4 AND spool = ?5 AND add_words IS ?6"
-	                    " AND del_words IS ?7 AND name IS ?8",
-	                    "iiiiisss", op->seq, INT(op->state), op->mailbox, op->target, op->spool,
-	                    op->add, op->del, op->name);
+	if (r < 0)
+		return r == ERR_NOTFOUND ? 0 : r;
+	r = now.state == op->state && now.mailbox == op->mailbox && now.target == op->target &&
+	    now.spool == op->spool && same_text(now.add, op->add) && same_text(now.del, op->del) &&
+	    same_text(now.name, op->name);
+	store_op_release(&now);
+	return r;
 }
 
 int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence)
