@@ -62,7 +62,7 @@ struct sync_config {
 	int connections;    /* 0: 2 */
 	bool offline;       /* start paused */
 	enum store_profile profile;
-	bool subscribed_only; /* others but the INBOX are as with profile "none" */
+	bool subscribed_only;                /* others but the INBOX are as with profile "none" */
 	uint64_t max_size;                   /* bodies fetched unasked; 0: no limit */
 	int max_age_days;                    /* 0: no limit */
 	enum sync_policy on_missing_mailbox; /* the mailbox that an action needs does not exist */

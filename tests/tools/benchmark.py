@@ -11,6 +11,7 @@ import tempfile
 import time
 
 from .client import Client
+from . import scale
 from .dovecot import Dovecot
 from .mail import Generator
 from .meter import Meter, many_mailboxes, one_mailbox
@@ -310,15 +311,22 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--delay", type=float, action="append",
                         help="round trips in ms, default 0 and 100")
-    parser.add_argument("--only", choices=("sync", "mount", "resync"))
+    parser.add_argument("--only", choices=("sync", "mount", "resync", "scale"))
     parser.add_argument("--mailboxes", type=int, default=200, help="of --only resync")
     parser.add_argument("--big", type=int, default=100000,
                         help="messages of the mailbox with one changed flag in --only resync")
+    parser.add_argument("--size", type=int, default=6000, help="of a message in --only scale")
+    parser.add_argument("--mount", action="append", default=[],
+                        help="of --only scale: maildir or another word of mount_probe")
     words = parser.parse_args()
     work = tempfile.mkdtemp(prefix="imapfs-bench-", dir="/tmp")
-    if words.only == "resync":
+    if words.only in ("resync", "scale"):
         try:
-            resync(words, work)
+            if words.only == "resync":
+                resync(words, work)
+            else:
+                scale.run(os.environ["MOUNT_PROBE"], words.messages, words.rounds, words.size,
+                          words.mount, work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         return
