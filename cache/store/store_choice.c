@@ -7,31 +7,6 @@
 
 /* What the user decides about an action that is parked (RFC 4549 5.1), or a policy in their place. */
 
-static int unblock(struct store *s, int64_t seq)
-{
-	int64_t blocked, bad;
-	int r = store_db_int(&s->db, &blocked,
-	                     "SELECT 1 FROM op WHERE seq = ?1 AND state = 3 AND err = ?2", "ii",
-	                     seq, store_err_to_disk(ERR_BLOCKED));
-
-	if (r <= 0)
-		return r;
-	r = store_db_int(&s->db, &bad,
-	                 "SELECT 1 FROM dep, op WHERE dep.seq = ?1 AND op.seq = dep.needs"
-	                 " AND op.state = 3 LIMIT 1",
-	                 "i", seq);
-	return r != 0 ? (r < 0 ? r : 0) : store_log_set_state(s, seq, STORE_OP_QUEUED, 0, NULL);
-}
-
-static int unblock_all(struct store *s, const struct store_ids *ids)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < ids->n; i++)
-		r = unblock(s, ids->v[i]);
-	return r;
-}
-
 /* The message is shown where what is left of the log puts it; `name` NULL: as it is called now. */
 static int restore_view(struct store *s, int64_t message, const char *name)
 {
@@ -88,7 +63,7 @@ static int retry_locked(struct store *s, int64_t seq)
 	if (r == 0)
 		r = store_log_dependents(s, seq, &ids);
 	if (r == 0)
-		r = unblock_all(s, &ids);
+		r = store_log_unblock_all(s, &ids);
 	if (r == 0)
 		r = store_db_int(&s->db, &message,
 		                 "SELECT message FROM op WHERE seq = ?1 AND kind IN (1, 4, 5)", "i",
@@ -290,7 +265,7 @@ static int drop_locked(struct store *s, int64_t seq)
 	if (r == 0)
 		r = drops[op.kind](s, &op);
 	if (r >= 0)
-		r = unblock_all(s, &ids);
+		r = store_log_unblock_all(s, &ids);
 	store_op_release(&op);
 	return r < 0 ? r : 0;
 }
@@ -332,7 +307,7 @@ static int retarget_locked(struct store *s, int64_t seq, int64_t mailbox)
 	if (r == 0)
 		r = store_log_need_mailbox(s, seq, mailbox);
 	if (r == 0)
-		r = unblock(s, seq);
+		r = store_log_unblock(s, seq);
 	if (r == 0)
 		r = restore_view(s, subject, NULL);
 	return r;

@@ -24,8 +24,11 @@ static int source_bytes(struct store *s, const struct store_op *op, int64_t subj
 {
 	const void *data;
 	size_t len;
-	int r = store_pack_get(s, op->message, &data, &len);
+	int r = store_pack_get(s, subject, &data,
+	                       &len); /* a copy keeps them when the source is edited */
 
+	if (r == ERR_NOTFOUND)
+		r = store_pack_get(s, op->message, &data, &len);
 	if (r == ERR_NOTFOUND) { /* an upload of ours that is not in the cache yet */
 		r = store_db_int(&s->db, spool,
 		                 "SELECT spool FROM node, message m WHERE node.id = ?1 AND m.id ="
@@ -89,7 +92,7 @@ static int make_upload(struct store *s, const struct store_op *op, int64_t subje
 		                 "UPDATE message SET mailbox = NULL, uid = NULL, server_flags = ?2,"
 		                 " aside = 0 WHERE id = ?1",
 		                 "is", subject, flags ? flags : "");
-	return r;
+	return r < 0 ? r : store_log_released(s, op->seq);
 }
 
 int store_gone_to_upload(struct store *s, int64_t seq)
@@ -109,16 +112,85 @@ int store_gone_to_upload(struct store *s, int64_t seq)
 
 /* An edit of a message that is gone is a new message (R148).  One that was sent may be there
  * already: it stays SENT and is looked for. */
-static int edit_to_upload(struct store *s, const struct store_op *op)
+static int edit_to_upload(struct store *s, const struct store_op *op, int64_t place)
 {
 	_cleanup_free_ char *flags = store_message_view_flags(s, op->message, op->seq);
+	int r = store_db_run(&s->db,
+	                     "UPDATE op SET kind = 1, add_words = ?2, err = 0, error = NULL,"
+	                     " state = CASE state WHEN 2 THEN 2 ELSE 1 END, mailbox = ?3"
+	                     " WHERE seq = ?1",
+	                     "isi", op->seq, flags ? flags : "", place);
 
-	return store_db_run(&s->db,
-	                    "UPDATE op SET kind = 1, add_words = ?2, err = 0, error = NULL,"
-	                    " state = CASE state WHEN 2 THEN 2 ELSE 1 END,"
-	                    " mailbox = coalesce((SELECT parent FROM node WHERE id = ?3), mailbox)"
-	                    " WHERE seq = ?1",
-	                    "isi", op->seq, flags ? flags : "", op->message);
+	return r < 0 ? r
+	             : store_db_run(&s->db,
+	                            "UPDATE message SET mailbox = NULL, uid = NULL, modseq = 0,"
+	                            " server_flags = ?2 WHERE id = ?1",
+	                            "is", op->message, flags ? flags : "");
+}
+
+/* What came before the edit of a message that is gone: the upload will have its flags and be at its
+ * place.  Copies of the old bytes are for themselves from now on. */
+static int drop_before_edit(struct store *s, const struct store_ids *ids, int64_t edit)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < ids->n && ids->v[i] < edit; i++) {
+		struct store_op op = { 0 };
+
+		r = store_log_get(s, ids->v[i], &op);
+		if (r == 0 && op.kind == STORE_OP_COPY)
+			r = store_db_run(
+				&s->db,
+				"DELETE FROM dep WHERE needs = ?1 AND seq IN (SELECT seq FROM"
+				" op WHERE message = ?2)",
+				"ii", op.seq, op.message);
+		else if (r == 0)
+			r = store_log_remove(s, op.seq);
+		store_op_release(&op);
+	}
+	return r;
+}
+
+/* Where the actions on it before this one put it. */
+static int place_before(struct store *s, const struct store_op *op, int64_t *place)
+{
+	int r;
+
+	*place = op->mailbox;
+	r = store_db_int(&s->db, place,
+	                 "SELECT CASE kind WHEN 1 THEN mailbox ELSE target END FROM op WHERE"
+	                 " message = ?1 AND seq < ?2 AND (kind IN (1, 4) OR kind = 5 AND target"
+	                 " != 0) ORDER BY seq DESC LIMIT 1",
+	                 "ii", op->message, op->seq);
+	return r < 0 ? r : 0;
+}
+
+/* The first edit of a message that is gone goes on as an upload, and what follows on it.  1: so it
+ * is, 0: there is none. */
+static int rescue_edit(struct store *s, int64_t id, const struct store_ids *ids)
+{
+	struct store_op op = { 0 };
+	int64_t seq = 0, place = 0;
+	int r = store_db_int(&s->db, &seq,
+	                     "SELECT min(seq) FROM op WHERE message = ?1 AND kind = 2", "i", id);
+
+	if (r < 0 || seq == 0)
+		return r < 0 ? r : 0;
+	r = store_log_get(s, seq, &op);
+	if (r == 0)
+		r = place_before(s, &op, &place);
+	if (r == 0)
+		r = store_edit_id(s, &op);
+	if (r == 0)
+		r = edit_to_upload(s, &op, place);
+	store_op_release(&op);
+	if (r == 0)
+		r = drop_before_edit(s, ids, seq);
+	if (r >= 0)
+		r = store_log_need_mailbox(s, seq, place);
+	if (r >= 0)
+		r = store_log_released(s, seq);
+	return r < 0 ? r : 1;
 }
 
 /* What a later upload of it is to have. */
@@ -157,14 +229,14 @@ static int one_action(struct store *s, const struct store_op *op, bool *keep)
 	case STORE_OP_COPY:
 		return make_upload(s, op, op->copy);
 	case STORE_OP_MOVE:
+		if (*keep)
+			return 0;
 		r = is_edited(s, op->message);
 		if (r != 0) /* its newest bytes are uploaded from where it is now */
 			return r < 0 ? r : store_log_remove(s, op->seq);
 		*keep = true;
 		return make_upload(s, op, op->message);
 	case STORE_OP_REPLACE:
-		*keep = true;
-		return edit_to_upload(s, op);
 	case STORE_OP_APPEND:
 	case STORE_OP_CREATE:
 	case STORE_OP_REMOVE:
@@ -220,6 +292,9 @@ static int gone(struct store *s, int64_t id)
 		return r < 0 ? r : 0;
 	r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 ORDER BY seq", "i",
 	                 id);
+	if (r >= 0)
+		r = rescue_edit(s, id, &ids);
+	keep = r == 1;
 	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
 		struct store_op op = { 0 };
 
@@ -227,6 +302,7 @@ static int gone(struct store *s, int64_t id)
 		if (r == 0)
 			r = one_action(s, &op, &keep);
 		store_op_release(&op);
+		r = r == ERR_NOTFOUND ? 0 : r; /* dropped with the edit */
 	}
 	if (r < 0)
 		return r;
@@ -273,31 +349,46 @@ static int set_aside(struct store *s, int64_t id)
 	return r < 0 ? r : store_node_place(s, id, 0, n.name);
 }
 
+/* The edit goes on as an upload; copies of what was there before fail. */
+static int fail_edited(struct store *s, int64_t id, const char *reason, int err)
+{
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	_cleanup_ids_ struct store_ids copies = { 0 };
+	int r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 ORDER BY seq",
+	                     "i", id);
+
+	if (r >= 0)
+		r = store_db_ids(&s->db, &copies,
+		                 "SELECT seq FROM op WHERE message = ?1 AND kind = 3 AND seq <"
+		                 " (SELECT min(seq) FROM op WHERE message = ?1 AND kind = 2)",
+		                 "i", id);
+	if (r >= 0)
+		r = rescue_edit(s, id, &ids);
+	for (size_t i = 0; r >= 0 && i < copies.n; i++)
+		r = store_log_park(s, copies.v[i], err, reason);
+	return r;
+}
+
 /* Actions that name a UID of the mailbox cannot be carried out any more; edits can. */
 static int fail_actions(struct store *s, int64_t mailbox, const char *reason, int err)
 {
 	_cleanup_ids_ struct store_ids ids = { 0 };
-	int r = store_db_ids(&s->db, &ids,
-	                     "SELECT o.seq FROM op o JOIN message m ON m.id = o.message"
-	                     " WHERE m.mailbox = ?1 AND o.kind BETWEEN 2 AND 6 ORDER BY o.seq",
-	                     "i", mailbox);
+	_cleanup_ids_ struct store_ids edited = { 0 };
+	int r = store_db_ids(
+		&s->db, &edited,
+		"SELECT DISTINCT o.message FROM op o JOIN message m ON m.id = o.message"
+		" WHERE m.mailbox = ?1 AND o.kind = 2",
+		"i", mailbox);
 
-	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
-		struct store_op op = { 0 };
-
-		r = store_log_get(s, ids.v[i], &op);
-		if (r == 0 && op.kind == STORE_OP_REPLACE) {
-			r = edit_to_upload(s, &op);
-			if (r == 0)
-				r = store_db_run(&s->db,
-				                 "UPDATE message SET mailbox = NULL, uid = NULL,"
-				                 " modseq = 0 WHERE id = ?1",
-				                 "i", op.message);
-		} else if (r == 0 && op.mailbox == mailbox) {
-			r = store_log_park(s, op.seq, err, reason);
-		}
-		store_op_release(&op);
-	}
+	for (size_t i = 0; r >= 0 && i < edited.n; i++)
+		r = fail_edited(s, edited.v[i], reason, err);
+	if (r >= 0)
+		r = store_db_ids(&s->db, &ids,
+		                 "SELECT o.seq FROM op o JOIN message m ON m.id = o.message"
+		                 " WHERE m.mailbox = ?1 AND o.kind BETWEEN 2 AND 6 ORDER BY o.seq",
+		                 "i", mailbox);
+	for (size_t i = 0; r >= 0 && i < ids.n; i++)
+		r = store_log_park(s, ids.v[i], err, reason);
 	return r;
 }
 

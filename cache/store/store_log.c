@@ -261,35 +261,6 @@ int store_log_insert(struct store *s, const struct store_op *op, int64_t old_par
 	return r;
 }
 
-int store_log_remove(struct store *s, int64_t seq)
-{
-	int r = store_db_run(&s->db,
-	                     "INSERT OR IGNORE INTO dep SELECT a.seq, b.needs FROM dep a, dep b"
-	                     " WHERE a.needs = ?1 AND b.seq = ?1",
-	                     "i", seq);
-
-	if (r == 0)
-		r = store_db_run(&s->db, "DELETE FROM dep WHERE needs = ?1", "i", seq);
-	if (r == 0)
-		r = store_db_run(&s->db, "DELETE FROM dep WHERE seq = ?1", "i", seq);
-	if (r == 0)
-		r = store_db_run(&s->db, "DELETE FROM op WHERE seq = ?1", "i", seq);
-	return r;
-}
-
-int store_log_cancel(struct store *s, int64_t seq)
-{
-	int64_t spool = 0;
-	int r = store_db_int(&s->db, &spool, "SELECT spool FROM op WHERE seq = ?1", "i", seq);
-
-	if (r <= 0)
-		return r;
-	r = store_log_remove(s, seq);
-	if (r == 0 && spool != 0)
-		r = store_spool_release(s, spool);
-	return r < 0 ? r : store_count(s, "cancelled", 1, NULL);
-}
-
 static int tell_subject(struct store *s, int64_t seq)
 {
 	_cleanup_ids_ struct store_ids ids = { 0 };
@@ -322,6 +293,78 @@ int store_log_dependents(struct store *s, int64_t seq, struct store_ids *ids)
 	                    " UNION SELECT dep.seq FROM dep, d WHERE dep.needs = d.seq)"
 	                    " SELECT seq FROM d ORDER BY seq",
 	                    "i", seq);
+}
+
+int store_log_unblock(struct store *s, int64_t seq)
+{
+	int64_t blocked, bad;
+	int r = store_db_int(&s->db, &blocked,
+	                     "SELECT 1 FROM op WHERE seq = ?1 AND state = 3 AND err = ?2", "ii",
+	                     seq, store_err_to_disk(ERR_BLOCKED));
+
+	if (r <= 0)
+		return r;
+	r = store_db_int(&s->db, &bad,
+	                 "SELECT 1 FROM dep, op WHERE dep.seq = ?1 AND op.seq = dep.needs"
+	                 " AND op.state = 3 LIMIT 1",
+	                 "i", seq);
+	return r != 0 ? (r < 0 ? r : 0) : store_log_set_state(s, seq, STORE_OP_QUEUED, 0, NULL);
+}
+
+int store_log_unblock_all(struct store *s, const struct store_ids *ids)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ids->n; i++)
+		r = store_log_unblock(s, ids->v[i]);
+	return r;
+}
+
+static int remove_rows(struct store *s, int64_t seq)
+{
+	int r = store_db_run(&s->db,
+	                     "INSERT OR IGNORE INTO dep SELECT a.seq, b.needs FROM dep a, dep b"
+	                     " WHERE a.needs = ?1 AND b.seq = ?1",
+	                     "i", seq);
+
+	if (r == 0)
+		r = store_db_run(&s->db, "DELETE FROM dep WHERE needs = ?1", "i", seq);
+	if (r == 0)
+		r = store_db_run(&s->db, "DELETE FROM dep WHERE seq = ?1", "i", seq);
+	if (r == 0)
+		r = store_db_run(&s->db, "DELETE FROM op WHERE seq = ?1", "i", seq);
+	return r;
+}
+
+int store_log_remove(struct store *s, int64_t seq)
+{
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_log_dependents(s, seq, &ids);
+
+	if (r >= 0)
+		r = remove_rows(s, seq);
+	return r < 0 ? r : store_log_unblock_all(s, &ids);
+}
+
+int store_log_released(struct store *s, int64_t seq)
+{
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_log_dependents(s, seq, &ids);
+
+	return r < 0 ? r : store_log_unblock_all(s, &ids);
+}
+
+int store_log_cancel(struct store *s, int64_t seq)
+{
+	int64_t spool = 0;
+	int r = store_db_int(&s->db, &spool, "SELECT spool FROM op WHERE seq = ?1", "i", seq);
+
+	if (r <= 0)
+		return r;
+	r = store_log_remove(s, seq);
+	if (r == 0 && spool != 0)
+		r = store_spool_release(s, spool);
+	return r < 0 ? r : store_count(s, "cancelled", 1, NULL);
 }
 
 int store_log_park(struct store *s, int64_t seq, int err, const char *reason)

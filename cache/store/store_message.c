@@ -122,8 +122,9 @@ int store_message_place(struct store *s, int64_t id, int64_t *parent)
 	int64_t seq = 0, place = 0;
 	int r = store_db_int(
 		&s->db, &place,
-		"SELECT CASE WHEN hidden THEN 0 ELSE mailbox END FROM message WHERE id = ?1", "i",
-		id);
+		"SELECT CASE WHEN hidden OR aside THEN 0 ELSE mailbox END FROM message WHERE id ="
+		" ?1",
+		"i", id);
 
 	if (r < 0)
 		return r;

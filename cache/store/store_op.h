@@ -55,7 +55,8 @@ struct store_op {
 	uint32_t uid, uidvalidity; /* the message's when known; read at the time of asking */
 	char *add, *del;           /* FLAGS: delta; APPEND: `add` are the flags */
 	char *name;                /* CREATE, RENAME: file name (store_name_unescape()) of the last
-	                         component; REMOVE: the wire name it has */
+	                         component; REMOVE: the wire name it has; REPLACE: the new
+	                         Message-ID, "" for none */
 	int delete_mode;           /* DELETE: enum store_delete */
 	int step;                  /* how far an action of several commands has come */
 	char *evidence;            /* the sync layer's own record, NULL */
@@ -89,9 +90,10 @@ int store_op_counts(struct store *s, struct store_op_counts *c);
 int store_op_open(struct store *s, int64_t upto, int64_t *count);
 int store_op_last(struct store *s, int64_t *seq);
 
-/* 1: the action is still what was read; 0: a later change of the user's was folded into it meanwhile, or
- * took it back. */
-int store_op_unchanged(struct store *s, const struct store_op *op);
+/* Taken out to be sent, read in the same batch (store_batch_begin()): no later change is merged into it any
+ * more.  SENT with step 0: nothing has left yet, or it is of a kind of which twice is harmless. */
+int store_op_freeze(struct store *s, int64_t seq);
+int store_op_thaw(struct store *s, int64_t seq); /* nothing has left: QUEUED as it was */
 
 /* Freezes it: SENT with `evidence` and `step`, durable against power loss before this returns. */
 int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence);

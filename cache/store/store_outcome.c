@@ -7,25 +7,6 @@
 
 /* What becomes of actions once they were tried: sent, done, to be tried again, or parked. */
 
-static bool same_text(const char *a, const char *b)
-{
-	return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
-int store_op_unchanged(struct store *s, const struct store_op *op)
-{
-	struct store_op now = { 0 };
-	int r = store_log_get(s, op->seq, &now);
-
-	if (r < 0)
-		return r == ERR_NOTFOUND ? 0 : r;
-	r = now.state == op->state && now.mailbox == op->mailbox && now.target == op->target &&
-	    now.spool == op->spool && same_text(now.add, op->add) && same_text(now.del, op->del) &&
-	    same_text(now.name, op->name);
-	store_op_release(&now);
-	return r;
-}
-
 int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence)
 {
 	int r = store_txn_begin(s);
@@ -34,7 +15,7 @@ int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence)
 		return r;
 	r = store_db_run(&s->db,
 	                 "UPDATE op SET state = 2, step = ?2, evidence = ?3,"
-	                 " tries = tries + (state != 2) WHERE seq = ?1 AND state IN (1, 2)",
+	                 " tries = tries + (step = 0) WHERE seq = ?1 AND state IN (1, 2)",
 	                 "iis", seq, INT(step), evidence);
 	if (r == 0 && sqlite3_changes(s->db.h) == 0)
 		r = ERR_NOTFOUND;
@@ -42,13 +23,41 @@ int store_op_sent(struct store *s, int64_t seq, int step, const char *evidence)
 	return r < 0 || s->depth > 0 ? r : store_flush(s);
 }
 
-int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int err,
-                     const char *reason)
+int store_op_freeze(struct store *s, int64_t seq)
 {
 	int r = store_txn_begin(s);
 
 	if (r < 0)
 		return r;
+	r = store_db_run(&s->db, "UPDATE op SET state = 2 WHERE seq = ?1 AND state = 1", "i", seq);
+	return store_txn_end(s, r);
+}
+
+int store_op_thaw(struct store *s, int64_t seq)
+{
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_db_run(&s->db,
+	                 "UPDATE op SET state = 1 WHERE seq = ?1 AND state = 2 AND step = 0", "i",
+	                 seq);
+	return store_txn_end(s, r);
+}
+
+/* What has failed meanwhile, because its mailbox was made anew, stays so. */
+int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int err,
+                     const char *reason)
+{
+	int64_t open;
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_db_int(&s->db, &open, "SELECT 1 FROM op WHERE seq = ?1 AND state IN (1, 2)", "i",
+	                 seq);
+	if (r <= 0)
+		return store_txn_end(s, r);
 	r = store_log_set_state(s, seq, STORE_OP_QUEUED, err, reason);
 	if (r == 0)
 		r = store_db_run(&s->db,
@@ -86,6 +95,16 @@ static int done_flags(struct store *s, const struct store_op *op, const struct s
 	                    op->message, flags);
 }
 
+int store_edit_id(struct store *s, const struct store_op *op)
+{
+	return op->kind != STORE_OP_REPLACE || !op->name
+	               ? 0
+	               : store_db_run(
+				 &s->db,
+				 "UPDATE message SET message_id = nullif(?2, '') WHERE id = ?1",
+				 "is", op->message, op->name);
+}
+
 /* The server has these bytes now; the body of what they replace is of no use any more. */
 static int done_upload(struct store *s, const struct store_op *op, const struct store_op_done *res)
 {
@@ -96,6 +115,8 @@ static int done_upload(struct store *s, const struct store_op *op, const struct 
 	                     " WHERE id = ?1",
 	                     "ii", op->message, op->spool);
 
+	if (r == 0)
+		r = store_edit_id(s, op);
 	if (r == 0)
 		r = store_pack_drop(s, op->message);
 	if (r >= 0)

@@ -199,6 +199,11 @@ int store_log_insert(struct store *s, const struct store_op *op, int64_t old_par
 int store_log_need(struct store *s, int64_t seq, int64_t needs);
 int store_log_need_mailbox(struct store *s, int64_t seq, int64_t mailbox);
 
+/* Those that are parked only because what they need is: QUEUED where that is so no more. */
+int store_log_unblock(struct store *s, int64_t seq);
+int store_log_unblock_all(struct store *s, const struct store_ids *ids);
+int store_log_released(struct store *s, int64_t seq); /* it is parked no more */
+
 /* Removes the row; what needed it needs what it needed. */
 int store_log_remove(struct store *s, int64_t seq);
 int store_log_cancel(struct store *s, int64_t seq); /* the same, counted, its spool released */
@@ -207,6 +212,8 @@ int store_log_cancel(struct store *s, int64_t seq); /* the same, counted, its sp
 int store_log_last(struct store *s, int64_t message, int64_t before, struct store_op *op);
 int store_log_get(struct store *s, int64_t seq, struct store_op *op);
 int store_log_finish(struct store *s, int64_t seq, const struct store_op_done *result);
+int store_edit_id(struct store *s,
+                  const struct store_op *op); /* an edit's Message-ID is the message's */
 int store_mailbox_forget(struct store *s, int64_t mailbox);
 int store_log_park(struct store *s, int64_t seq, int err, const char *reason);
 int store_log_set_state(struct store *s, int64_t seq, enum store_op_state state, int err,

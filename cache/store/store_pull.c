@@ -298,6 +298,23 @@ int store_pull_uids(struct store *s, int64_t mailbox, uint32_t **uids, size_t *c
 	return 0;
 }
 
+/* What names by its UID a message that two complete passes did not find where it was put waits for the
+ * user: whether somebody else took it away, or it looks different now, cannot be told. */
+static int park_unfound(struct store *s, int64_t mailbox)
+{
+	_cleanup_ids_ struct store_ids ids = { 0 };
+	int r = store_db_ids(&s->db, &ids,
+	                     "SELECT o.seq FROM op o JOIN message m ON m.id = o.message WHERE"
+	                     " m.mailbox = ?1 AND m.uid IS NULL AND m.passes > 1 AND o.kind BETWEEN"
+	                     " 3 AND 6 AND o.state != 3 AND o.step = 0 ORDER BY o.seq",
+	                     "i", mailbox);
+
+	for (size_t i = 0; r >= 0 && i < ids.n; i++)
+		r = store_log_park(s, ids.v[i], ERR_CONFLICT,
+		                   "the server does not show the message where it should be");
+	return r;
+}
+
 /* Expected here, and two complete passes did not find it by what is known of it: the server has
  * it under another description, and the pass brought that one.  Bytes only we have are kept. */
 static int drop_unfound(struct store *s, int64_t mailbox)
@@ -339,6 +356,8 @@ int store_pull_complete(struct store *s, int64_t mailbox, uint32_t uidnext, uint
 	                 INT(unseen));
 	if (r == 0)
 		r = drop_unfound(s, mailbox);
+	if (r >= 0)
+		r = park_unfound(s, mailbox);
 	if (r >= 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
 	return store_txn_end(s, r);

@@ -78,13 +78,25 @@ static int renew(struct store *s, const struct store_op *op, int64_t spool)
 	return r < 0 ? r : store_count(s, "cancelled", 1, NULL);
 }
 
-static int log_replace(struct store *s, const struct store_node *n, int64_t after)
+/* What the server has keeps its Message-ID until the edit is there. */
+static int renew_id(struct store *s, const struct store_op *op, const char *message_id)
+{
+	if (op->kind == STORE_OP_APPEND)
+		return store_db_run(&s->db, "UPDATE message SET message_id = ?2 WHERE id = ?1",
+		                    "is", op->message, message_id);
+	return store_db_run(&s->db, "UPDATE op SET name = ?2 WHERE seq = ?1", "is", op->seq,
+	                    message_id ? message_id : "");
+}
+
+static int log_replace(struct store *s, const struct store_node *n, const char *message_id,
+                       int64_t after)
 {
 	struct store_op op = {
 		.kind = STORE_OP_REPLACE,
 		.mailbox = n->parent,
 		.message = n->id,
 		.spool = n->spool,
+		.name = (char *)(message_id ? message_id : ""),
 		.depends_on = after,
 	};
 
@@ -110,13 +122,10 @@ static int upload_again(struct store *s, const struct store_node *n, const char 
 	if (last.spool == n->spool && last.message == n->id)
 		r = 0;
 	else
-		r = fold ? renew(s, &last, n->spool) : log_replace(s, n, last.seq);
+		r = fold ? renew(s, &last, n->spool) : log_replace(s, n, message_id, last.seq);
+	if (r == 0 && fold)
+		r = renew_id(s, &last, message_id);
 	store_op_release(&last);
-	if (r == 0)
-		r = store_db_run(
-			&s->db,
-			"UPDATE message SET message_id = coalesce(?2, message_id) WHERE id = ?1",
-			"is", n->id, message_id);
 	return r;
 }
 

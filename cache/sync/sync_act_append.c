@@ -61,6 +61,14 @@ static void uploads_release(struct upload *u, size_t count)
 	free(u);
 }
 
+/* The Message-ID that the bytes have; NULL: none. */
+static const char *new_id(const struct sync_act *a, const struct store_message *m)
+{
+	if (a->op.kind != STORE_OP_REPLACE || !a->op.name)
+		return m->message_id;
+	return a->op.name[0] ? a->op.name : NULL;
+}
+
 /* Opens the frozen bytes and writes down how to know them again. */
 static int prepare(struct sync_batch *b, struct sync_act *a, struct upload *u)
 {
@@ -75,10 +83,6 @@ static int prepare(struct sync_batch *b, struct sync_act *a, struct upload *u)
 		               ? sync_act_refused(b, a, r, "its message is not known any more")
 		               : r;
 	u->fd = store_spool_open(st, a->op.spool, 0);
-	if (u->fd < 0 && store_op_unchanged(st, &a->op) == 0) {
-		a->settled = true; /* has newer bytes by now */
-		return 0;
-	}
 	if (u->fd < 0 || fstat(u->fd, &info) < 0)
 		return sync_act_refused(b, a, ERR_NOTFOUND, "its bytes are not there any more");
 	u->utf8 = has_8bit_header(u->fd);
@@ -86,7 +90,7 @@ static int prepare(struct sync_batch *b, struct sync_act *a, struct upload *u)
 	a->ev = (struct sync_evidence){
 		.size = (uint64_t)info.st_size,
 		.date = u->message.date,
-		.message_id = mem_strdup(u->message.message_id),
+		.message_id = mem_strdup(new_id(a, &u->message)),
 	};
 	return sync_evidence_digest(read_spool, u, a->ev.size, a->ev.digest);
 }
@@ -139,6 +143,8 @@ static int take_evidence(struct sync_batch *b, const struct store_mailbox *m)
 		r = sync_scan_moved(b->link, m, target.uidvalidity);
 	if (!sync_link_up(b->link))
 		return r < 0 ? r : ERR_OFFLINE;
+	if (m->uidvalidity && target.uidvalidity && target.uidvalidity != m->uidvalidity)
+		return sync_batch_later(b, 500, ERR_CONFLICT, "the mailbox was made anew");
 	for (size_t i = 0; i < b->count; i++) {
 		b->acts[i].ev.uidvalidity = target.uidvalidity;
 		b->acts[i].ev.uidnext = target.uidnext;

@@ -212,6 +212,22 @@ static int give_up(struct guards *g, struct guard *x, const char *why)
 	return store_op_park(st, x->act->op.seq, ERR_CONFLICT, text);
 }
 
+/* In one, so that no change of the user comes in between. */
+static int drop(struct store *st, int64_t seq)
+{
+	int r = store_batch_begin(st);
+
+	if (r < 0)
+		return r;
+	r = store_op_thaw(st, seq);
+	if (r == 0)
+		r = store_op_drop(st, seq);
+	if (r == 0)
+		return store_batch_commit(st);
+	store_batch_abort(st);
+	return r;
+}
+
 static int resolve(struct guards *g, struct guard *x)
 {
 	switch (g->batch->link->sync->cfg.conflict) {
@@ -225,7 +241,7 @@ static int resolve(struct guards *g, struct guard *x)
 		x->act->settled = true;
 		log_info("action %lld is dropped: others have changed the flags",
 		         (long long)x->act->op.seq);
-		return store_op_drop(g->batch->link->store, x->act->op.seq);
+		return drop(g->batch->link->store, x->act->op.seq);
 	case SYNC_CONFLICT_ASK:
 		return give_up(g, x, "others have changed the flags");
 	}

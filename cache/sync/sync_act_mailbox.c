@@ -232,8 +232,8 @@ static int run_rename(struct change *c)
 		return ERR_OFFLINE;
 	sync_link_leave(c->batch->link);
 	r = sync_batch_sent(c->batch, 1);
-	if (r != 0)
-		return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
 	r = run_on(c, "RENAME", old, c->wire);
 	if (r == 0 && exists(c, c->wire) == 0 && sync_link_up(c->batch->link))
 		r = ERR_REFUSED; /* some say OK to what they do not have */

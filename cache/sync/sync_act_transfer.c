@@ -193,11 +193,9 @@ static void mark_seen(struct transfer *t)
 
 /* ---- Settling ---- */
 
-/* The source is gone and no copy is found: somebody else was there first. */
+/* The source is gone and no copy is found: somebody else was there first.  The next pull says so. */
 static int settle_vanished(struct sync_batch *b, struct sync_act *a)
 {
-	if (a->op.kind == STORE_OP_DELETE)
-		return sync_act_done(b, a, 0);
 	return sync_act_later(b, a, 5000, ERR_CONFLICT, "the message is gone from the server");
 }
 

@@ -135,39 +135,22 @@ int sync_batch_later(struct sync_batch *b, int64_t delay_ms, int err, const char
 	return 0;
 }
 
-/* What the user has changed since it was read waits for another pass. */
-static int freeze(struct sync_batch *b, struct sync_act *a, int step)
-{
-	_cleanup_free_ char *evidence = sync_evidence_format(&a->ev);
-	int r = a->op.state == STORE_OP_QUEUED ? store_op_unchanged(b->link->store, &a->op) : 1;
-
-	if (r == 0)
-		a->settled = true;
-	if (r <= 0)
-		return r;
-	a->op.state = STORE_OP_SENT;
-	return store_op_sent(b->link->store, a->op.seq, step, evidence);
-}
-
 int sync_batch_sent(struct sync_batch *b, int step)
 {
 	int r = store_batch_begin(b->link->store);
 
 	for (size_t i = 0; r == 0 && i < b->count; i++) {
+		_cleanup_free_ char *evidence = sync_evidence_format(&b->acts[i].ev);
+
 		if (!b->acts[i].settled)
-			r = freeze(b, &b->acts[i], step);
+			r = store_op_sent(b->link->store, b->acts[i].op.seq, step, evidence);
 	}
 	if (r < 0) {
 		store_batch_abort(b->link->store);
 		return r;
 	}
 	r = store_batch_commit(b->link->store);
-	if (r == 0)
-		r = store_flush(b->link->store);
-	for (size_t i = 0; r == 0 && i < b->count; i++)
-		if (!b->acts[i].settled)
-			return 0;
-	return r < 0 ? r : 1;
+	return r < 0 ? r : store_flush(b->link->store);
 }
 
 int sync_batch_lost(struct sync_batch *b, int err)
@@ -365,21 +348,29 @@ static void batch_release(struct sync_batch *b)
  * others: actions on one message depend on each other, and nothing overtakes a change of a
  * mailbox.  1, 0 at the end of the log, ERR_IO.
  */
-static int gather(struct pass *p, int64_t after, struct sync_batch *b)
+static int gather_locked(struct pass *p, int64_t after, struct sync_batch *b)
 {
+	struct store *st = p->link->store;
 	struct store_op op = { 0 };
 	int r, looked = 0;
 
-	while ((r = store_op_next(p->link->store, after, p->now_ms, &op)) > 0) {
+	while ((r = store_op_next(st, after, p->now_ms, &op)) > 0) {
 		after = op.seq;
 		if (kept(p, op.seq) || lacks_uid(&op)) {
 			store_op_release(&op);
 			continue;
 		}
-		if (b->count == 0 || goes_with(&b->acts[0].op, &op))
+		if (op.state == STORE_OP_SENT && op.step == 0)
+			op.state = STORE_OP_QUEUED; /* taken out before, and nothing has left */
+		if (b->count > 0 && !goes_with(&b->acts[0].op, &op)) {
+			if (is_mailbox_kind(op.kind))
+				break;
+		} else {
+			r = op.state == STORE_OP_QUEUED ? store_op_freeze(st, op.seq) : 0;
+			if (r < 0)
+				break;
 			batch_add(b, &op);
-		else if (is_mailbox_kind(op.kind))
-			break;
+		}
 		store_op_release(&op);
 		if (b->count >= kinds[b->acts[0].op.kind].batch ||
 		    is_mailbox_kind(b->acts[0].op.kind) || ++looked >= LOOK_AHEAD)
@@ -387,6 +378,22 @@ static int gather(struct pass *p, int64_t after, struct sync_batch *b)
 	}
 	store_op_release(&op);
 	return r < 0 ? r : b->count > 0;
+}
+
+/* Read and frozen in one: from then on the user's changes are actions of their own. */
+static int gather(struct pass *p, int64_t after, struct sync_batch *b)
+{
+	int r = store_batch_begin(p->link->store), committed;
+
+	if (r < 0)
+		return r;
+	r = gather_locked(p, after, b);
+	if (r < 0) {
+		store_batch_abort(p->link->store);
+		return r;
+	}
+	committed = store_batch_commit(p->link->store);
+	return committed < 0 ? committed : r;
 }
 
 /* What a batch left in the log is not taken up again in this pass; what stays SENT while the link
@@ -398,7 +405,10 @@ static int note_rest(struct pass *p, const struct sync_batch *b)
 
 	for (size_t i = 0; i < b->count; i++) {
 		keep(p, b->acts[i].op.seq);
-		if (!b->acts[i].settled && r == 0 && sync_link_up(p->link))
+		if (b->acts[i].settled || r < 0 || !sync_link_up(p->link))
+			continue;
+		r = store_op_thaw(p->link->store, b->acts[i].op.seq);
+		if (r == 0)
 			r = store_op_hold(p->link->store, b->acts[i].op.seq, again);
 	}
 	return r;

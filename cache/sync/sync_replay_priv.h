@@ -57,8 +57,7 @@ int sync_act_again(struct sync_batch *b, struct sync_act *a);
 int sync_batch_refused(struct sync_batch *b, int err, const char *text);
 int sync_batch_later(struct sync_batch *b, int64_t delay_ms, int err, const char *text);
 
-/* Commits all unsettled ones as SENT with their evidence, durable before it returns.  What the user has
- * changed since it was read is left alone, and counts as settled.  1: nothing is left to send. */
+/* Commits all unsettled ones as SENT with their evidence, durable before it returns. */
 int sync_batch_sent(struct sync_batch *b, int step);
 
 /* After a lost link: those of which certainly nothing left go back to the queue, the rest stays SENT

@@ -8,7 +8,7 @@
 A lie is called in place of each command that matches, with the session, the Command and
 proceed(), which carries the command out and returns its honest Reply to be changed and returned.
 A message's `size` and `body` may differ from its data.  Only what `capabilities` names is offered
-(of UIDPLUS MOVE UNSELECT IDLE LITERAL+ ENABLE CONDSTORE QRESYNC); a command that is not answers BAD, as do commands with
+(of UIDPLUS MOVE UNSELECT IDLE LITERAL+ MULTIAPPEND ENABLE CONDSTORE QRESYNC); a command that is not answers BAD, as do commands with
 message numbers and CLOSE where `strict` is set, since a client of ours never sends them.
 """
 
@@ -121,6 +121,7 @@ class Imapd:
                 connection = self.listener.accept()[0]
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             session = Session(self, connection, len(self.sessions) + 1)
             self.sessions.append(session)
             threading.Thread(target=session.run, daemon=True).start()

@@ -310,18 +310,28 @@ class Session(Modseq):
     def do_append(self, command):
         args = list(command.args)
         box = self._mailbox(args.pop(0), "[TRYCREATE]")
-        flags = args.pop(0) if isinstance(args[0], list) else []
-        date = date_of(text_of(args.pop(0))) if len(args) > 1 else None
-        wrapped = args[0] == "UTF8"
-        if wrapped:
-            args = args[1] if self.utf8 else []
-        if len(args) != 1:
+        batch = []
+        while args:
+            flags = args.pop(0) if isinstance(args[0], list) else []
+            date = date_of(text_of(args.pop(0))) if len(args) > 1 and \
+                isinstance(args[0], bytes) and args[0] != "UTF8" else None
+            wrapped = args[0] == "UTF8"
+            if wrapped:
+                args.pop(0)
+                if not self.utf8 or not args:
+                    raise Refused("BAD no UTF8 here")
+                args[:1] = args[0]
+            if not args or not isinstance(args[0], bytes):
+                raise Refused("BAD a message is a literal")
+            if not wrapped and self.offers("UTF8=ACCEPT") and \
+                    not args[0].split(b"\r\n\r\n")[0].isascii():
+                raise Refused("NO 8-bit header")
+            batch.append((args.pop(0), map(text_of, flags), date))
+        if len(batch) != 1 and (not batch or not self.offers("MULTIAPPEND")):
             raise Refused("BAD one message at a time")
-        if not wrapped and self.offers("UTF8=ACCEPT") and not args[0].split(b"\r\n\r\n")[0].isascii():
-            raise Refused("NO 8-bit header")
-        self._room(len(args[0]))
-        message = box.add(args[0], map(text_of, flags), date)
-        code = f"[APPENDUID {box.uidvalidity} {message.uid}] " \
+        self._room(sum(len(data) for data, _, _ in batch))
+        uids = [box.add(*message).uid for message in batch]
+        code = f"[APPENDUID {box.uidvalidity} {set_text(uids)}] " \
             if self.offers("UIDPLUS") else ""
         return Reply(tagged=f"OK {code}appended")
 

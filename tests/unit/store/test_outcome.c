@@ -140,6 +140,134 @@ static void test_copy_of_an_upload_being_written(void **state)
 	assert_spool(w, world_op(w, 0, STORE_OP_APPEND).spool, "old words");
 }
 
+static void edit(struct world *w, int64_t id, const char *text, const char *message_id)
+{
+	int64_t spool;
+
+	OK(store_spool_fresh(w->s, id, &spool));
+	overwrite(w, spool, text);
+	OK(store_message_upload(w->s, id, "", message_id));
+}
+
+static void freeze(struct world *w, int64_t seq)
+{
+	OK(store_batch_begin(w->s));
+	OK(store_op_freeze(w->s, seq));
+	OK(store_batch_commit(w->s));
+}
+
+/* R162, R003: what was taken out to be sent is not merged with: the upload goes where it was read to go,
+ * with the bytes that were read; a move and an edit behind it are for themselves */
+static void test_taken_out_is_frozen(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_upload(w, w->inbox, "a.eml", "old words");
+	struct store_op op = world_op(w, 0, STORE_OP_APPEND);
+	struct store_op_done done = { .uidvalidity = 7, .uid = 4 };
+	struct store_node n;
+
+	freeze(w, op.seq);
+	OK(store_message_move(w->s, id, w->work, "a.eml", false, STORE_DELETE_TRASH));
+	edit(w, id, "new words", "<new@b>");
+	assert_int_equal(world_op(w, 0, STORE_OP_APPEND).mailbox, w->inbox);
+	assert_int_equal(world_op(w, 0, STORE_OP_APPEND).spool, op.spool);
+	assert_spool(w, op.spool, "old words");
+	OK(store_op_done(w->s, op.seq, &done));
+	assert_int_equal(world_op(w, 0, STORE_OP_MOVE).uid, 4);
+	assert_spool(w, world_op(w, 1, STORE_OP_REPLACE).spool, "new words");
+	OK(store_node_get(w->s, id, &n));
+	assert_int_equal(n.parent, w->work);
+	world_pull(w, w->trash, 1, "");
+	id = world_pull(w, w->inbox, 9, "");
+	assert_int_equal(store_message_flag(w->s, id, "\\Flagged", ""), 1);
+	op = world_op(w, 2, STORE_OP_FLAGS);
+	freeze(w, op.seq);
+	OK(store_op_thaw(w->s, op.seq));
+	assert_int_equal(store_message_flag(w->s, id, "", "\\Flagged"), 1);
+	assert_int_equal(world_ops(w), 2);
+}
+
+/* R015, R017, R321: an edit outlives a new UIDVALIDITY as an upload, where moves had put it and with the
+ * flags that it had; nothing waits for UIDs that are no more */
+static void test_edit_outlives_a_reset(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "\\Seen");
+	struct store_message m;
+	struct store_op *list;
+	size_t count;
+
+	OK(store_message_move(w->s, id, w->work, "x.eml", false, STORE_DELETE_TRASH));
+	assert_int_equal(store_message_flag(w->s, id, "\\Flagged", ""), 1);
+	edit(w, id, "new words", "<new@b>");
+	OK(store_message_get(w->s, id, &m));
+	assert_null(m.message_id); /* the server's, which has none */
+	store_message_release(&m);
+	assert_int_equal(store_message_flag(w->s, id, "", "\\Seen"), 1);
+	OK(store_pull_reset(w->s, w->inbox, 8));
+	OK(store_op_list(w->s, &list, &count));
+	assert_int_equal(count, 2);
+	assert_int_equal(list[0].kind, STORE_OP_APPEND);
+	assert_int_equal(list[0].state, STORE_OP_QUEUED);
+	assert_int_equal(list[0].mailbox, w->work);
+	assert_string_equal(list[0].add, "\\Flagged \\Seen");
+	assert_spool(w, list[0].spool, "new words");
+	assert_int_equal(list[1].kind, STORE_OP_FLAGS);
+	assert_int_equal(list[1].state, STORE_OP_QUEUED);
+	store_op_list_free(list, count);
+	OK(store_message_get(w->s, id, &m));
+	assert_string_equal(m.message_id, "<new@b>");
+	assert_string_equal(m.flags, "\\Flagged");
+	store_message_release(&m);
+}
+
+/* R144, R148: what waited for a copy that failed goes on when the copy becomes an upload */
+static void test_blocked_goes_on(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, ""), copy;
+	uint32_t uid = 5;
+
+	world_body(w, id, "words");
+	OK(store_message_copy(w->s, id, w->work, "twin.eml", &copy));
+	assert_int_equal(store_message_flag(w->s, copy, "\\Flagged", ""), 1);
+	OK(store_op_park(w->s, world_op(w, 0, STORE_OP_COPY).seq, ERR_REFUSED, "no"));
+	assert_int_equal(world_op(w, 1, STORE_OP_FLAGS).err, ERR_BLOCKED);
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_int_equal(world_op(w, 0, STORE_OP_APPEND).state, STORE_OP_QUEUED);
+	assert_int_equal(world_op(w, 1, STORE_OP_FLAGS).state, STORE_OP_QUEUED);
+}
+
+/* R043, R146: where a moved message is not found again, what names it waits for the user, not for ever */
+static void test_unfound_waits_for_the_user(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "");
+
+	OK(store_message_move(w->s, id, w->work, "x.eml", false, STORE_DELETE_TRASH));
+	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_MOVE).seq, NULL));
+	assert_int_equal(store_message_flag(w->s, id, "\\Flagged", ""), 1);
+	OK(store_pull_complete(w->s, w->work, 1, 0, 0, 0));
+	assert_int_equal(world_op(w, 0, STORE_OP_FLAGS).state, STORE_OP_QUEUED);
+	OK(store_pull_complete(w->s, w->work, 1, 0, 0, 0));
+	assert_int_equal(world_op(w, 0, STORE_OP_FLAGS).state, STORE_OP_PARKED);
+	assert_int_equal(world_op(w, 0, STORE_OP_FLAGS).err, ERR_CONFLICT);
+}
+
+/* R016: what a reset took out of the view stays out when its failed action is dropped */
+static void test_dropped_after_a_reset(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "");
+	struct store_node n;
+
+	OK(store_message_move(w->s, id, w->work, "x.eml", false, STORE_DELETE_TRASH));
+	OK(store_pull_reset(w->s, w->inbox, 8));
+	OK(store_op_drop(w->s, world_op(w, 0, STORE_OP_MOVE).seq));
+	OK(store_node_get(w->s, id, &n));
+	assert_int_equal(n.parent, 0);
+}
+
 /* What `imapfs sync` waits for: neither done nor parked, and not newer than the asking. */
 static void test_open_actions(void **state)
 {
@@ -170,6 +298,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_copy_being_written, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_copy_of_an_upload_being_written, world_up,
 		                                world_down),
+		cmocka_unit_test_setup_teardown(test_taken_out_is_frozen, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_edit_outlives_a_reset, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_blocked_goes_on, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_unfound_waits_for_the_user, world_up,
+		                                world_down),
+		cmocka_unit_test_setup_teardown(test_dropped_after_a_reset, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_open_actions, world_up, world_down),
 	};
 

@@ -13,7 +13,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(HERE)))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 DRIVE = os.environ.get("SYNC_DRIVE", os.path.join(ROOT, "build/tests/unit/sync/sync_drive"))
 
-Entry = collections.namedtuple("Entry", "path size uidvalidity uid flags message_id date length digest")
+Entry = collections.namedtuple(
+    "Entry", "path size uidvalidity uid flags message_id date length digest id")
 Status = collections.namedtuple("Status", "state reason sent received turnarounds messages bodies")
 
 MAILBOX, MESSAGE = "2", "3"
@@ -22,14 +23,14 @@ TRASH, EXPUNGE, FLAG = 1, 2, 3
 
 
 class Driven:
-    def __init__(self, directory, port, **options):
+    def __init__(self, directory, port, binary=DRIVE, **options):
         self.dir = str(directory)
         words = [str(w) for pair in options.items() for w in pair]
         self.log = open(os.path.join(self.dir, "drive.log"), "ab")
         for name in ("state", "cache"):
             os.makedirs(os.path.join(self.dir, name), mode=0o700, exist_ok=True)
         self.process = subprocess.Popen(
-            [DRIVE, os.path.join(self.dir, "state"), os.path.join(self.dir, "cache"), str(port), *words],
+            [binary, os.path.join(self.dir, "state"), os.path.join(self.dir, "cache"), str(port), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         self._answer()
 
@@ -68,7 +69,7 @@ class Driven:
             if words[0] == MESSAGE:
                 entries[words[1]] = Entry(words[1], int(words[2]), int(words[3]), int(words[4]),
                                           set(words[5].split()), words[6], int(words[7]),
-                                          words[8], words[9])
+                                          words[8], words[9], int(words[10]))
         return entries
 
     def mailboxes(self):

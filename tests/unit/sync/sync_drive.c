@@ -3,6 +3,7 @@
  * An account without a mount, driven by lines on stdin: words separated by tabs.  Each command
  * answers with lines and ends with "." and the outcome.  For the tests with a real server.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,14 +49,32 @@ static void on_change(void *ctx, enum store_change what, int64_t node, int64_t p
 
 /* ---- Showing ---- */
 
-static void print_digest(struct drive *d, int64_t id)
+/* What a reader would get: bytes written here, else the cached body. */
+static char *content(struct drive *d, const struct store_node *n, size_t *len)
+{
+	char *own = NULL;
+	const void *data;
+	int fd = n->spool ? store_spool_open(d->st, n->spool, 0) : -1;
+
+	if (fd >= 0) {
+		own = mem_alloc((size_t)n->size + 1);
+		*len = pread(fd, own, (size_t)n->size, 0) == n->size ? (size_t)n->size : 0;
+		(void)close(fd);
+	} else if (store_body_get(d->st, n->id, &data, len) == 0) {
+		own = mem_alloc(*len + 1);
+		memcpy(own, data, *len);
+	}
+	return own;
+}
+
+static void print_digest(struct drive *d, const struct store_node *n)
 {
 	char hex[IMAP_DIGEST_MAX];
+	size_t len = 0;
+	_cleanup_free_ char *data = content(d, n, &len);
 	struct imap_digest *g;
-	const void *data;
-	size_t len;
 
-	if (store_body_get(d->st, id, &data, &len) < 0) {
+	if (!data) {
 		printf("\t-\t-");
 		return;
 	}
@@ -76,7 +95,8 @@ static void print_node(struct drive *d, const struct store_node *n)
 	if (n->kind == STORE_KIND_MESSAGE && store_message_get(d->st, n->id, &m) == 0) {
 		printf("\t%u\t%u\t%s\t%s\t%lld", m.uidvalidity, m.uid, m.flags,
 		       m.message_id ? m.message_id : "", (long long)m.date);
-		print_digest(d, n->id);
+		print_digest(d, n);
+		printf("\t%lld", (long long)n->id);
 		store_message_release(&m);
 	}
 	printf("\n");
@@ -105,8 +125,10 @@ static int show_queue(struct drive *d)
 	int r = store_op_list(d->st, &list, &count);
 
 	for (size_t i = 0; i < count; i++)
-		printf("%lld\t%d\t%d\t%d\t%s\n", (long long)list[i].seq, (int)list[i].kind,
-		       (int)list[i].state, list[i].err, list[i].error ? list[i].error : "");
+		printf("%lld\t%d\t%d\t%d\t%s\t%lld\t%lld\n", (long long)list[i].seq,
+		       (int)list[i].kind, (int)list[i].state, list[i].err,
+		       list[i].error ? list[i].error : "", (long long)list[i].message,
+		       (long long)list[i].copy);
 	store_op_list_free(list, count);
 	return r;
 }
@@ -127,11 +149,33 @@ static int show_status(struct drive *d)
 
 /* ---- Changing ---- */
 
+/* "INBOX/3.eml", or "#17" for the node of that number. */
 static int node_at(struct drive *d, const char *path, struct store_node *n)
 {
-	return store_node_by_path(d->st, path, n);
+	return *path == '#' ? store_node_get(d->st, atoll(path + 1), n)
+	                    : store_node_by_path(d->st, path, n);
 }
 
+/* Where a message is and what flags it shows. */
+static int do_where(struct drive *d, char **w)
+{
+	_cleanup_free_ char *parent = NULL;
+	struct store_message m;
+	struct store_node n;
+	int r = node_at(d, w[1], &n);
+
+	if (r == 0 && n.parent != 0)
+		r = store_node_path(d->st, n.parent, &parent);
+	if (r == 0)
+		r = store_message_get(d->st, n.id, &m);
+	if (r < 0)
+		return r;
+	printf("%s\t%s\t%s\n", parent ? parent : "", n.name, m.flags);
+	store_message_release(&m);
+	return 0;
+}
+
+/* Says whether there was something to do. */
 static int do_flag(struct drive *d, char **w)
 {
 	struct store_node n;
@@ -139,6 +183,8 @@ static int do_flag(struct drive *d, char **w)
 
 	if (r == 0)
 		r = store_message_flag(d->st, n.id, w[2], w[3]);
+	if (r >= 0)
+		printf("%d\n", r);
 	return r < 0 ? r : 0;
 }
 
@@ -161,7 +207,7 @@ static int spool_from(struct drive *d, int64_t node, const char *file)
 	int fd, r = store_spool_writable(d->st, node, &spool);
 	struct store_node size = { 0 };
 
-	fd = r == 0 && f ? store_spool_open(d->st, spool, 0) : -1;
+	fd = r == 0 && f ? store_spool_open(d->st, spool, O_TRUNC) : -1;
 	while (fd >= 0 && (n = fread(chunk, 1, sizeof(chunk), f)) > 0) {
 		if (write(fd, chunk, n) != (ssize_t)n)
 			r = ERR_IO;
@@ -186,6 +232,8 @@ static int do_append(struct drive *d, char **w)
 		r = spool_from(d, n.id, w[3]);
 	if (r == 0)
 		r = store_message_upload(d->st, n.id, w[4], w[5] && *w[5] ? w[5] : NULL);
+	if (r == 0)
+		printf("%lld\n", (long long)n.id);
 	return r;
 }
 
@@ -235,6 +283,31 @@ static int do_move(struct drive *d, char **w)
 	return r < 0 ? r : store_message_move(d->st, n.id, box.id, w[3], false, STORE_DELETE_TRASH);
 }
 
+static int do_copy(struct drive *d, char **w)
+{
+	struct store_node n, box;
+	int64_t copy = 0;
+	int r = node_at(d, w[1], &n);
+
+	if (r == 0)
+		r = node_at(d, w[2], &box);
+	if (r == 0)
+		r = store_message_copy(d->st, n.id, box.id, w[3], &copy);
+	if (r == 0)
+		printf("%lld\n", (long long)copy);
+	return r;
+}
+
+static int do_mvdir(struct drive *d, char **w)
+{
+	struct store_node n, parent = { .id = STORE_ROOT };
+	int r = node_at(d, w[1], &n);
+
+	if (r == 0 && *w[2])
+		r = node_at(d, w[2], &parent);
+	return r < 0 ? r : store_mailbox_rename(d->st, n.id, parent.id, w[3]);
+}
+
 static void body_done(void *ctx, int64_t message, int err)
 {
 	struct drive *d = ctx;
@@ -278,45 +351,67 @@ static int do_wait(struct drive *d, char **w)
 	return r;
 }
 
+static int do_tree(struct drive *d, char **w)
+{
+	(void)w;
+	print_tree(d, STORE_ROOT);
+	return 0;
+}
+
+static int do_queue(struct drive *d, char **w)
+{
+	(void)w;
+	return show_queue(d);
+}
+
+static int do_status(struct drive *d, char **w)
+{
+	(void)w;
+	return show_status(d);
+}
+
+static int do_pause(struct drive *d, char **w)
+{
+	sync_pause(d->sync, atoi(w[1]) != 0);
+	return 0;
+}
+
+static int do_kick(struct drive *d, char **w)
+{
+	(void)w;
+	sync_kick(d->sync);
+	return 0;
+}
+
+static int do_retry(struct drive *d, char **w)
+{
+	return store_op_retry(d->st, atoll(w[1]));
+}
+
+static int do_drop(struct drive *d, char **w)
+{
+	return store_op_drop(d->st, atoll(w[1]));
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct drive *d, char **w);
+} commands[] = {
+	{ "wait", do_wait },     { "tree", do_tree },   { "queue", do_queue },
+	{ "status", do_status }, { "flag", do_flag },   { "append", do_append },
+	{ "edit", do_edit },     { "rmdir", do_rmdir }, { "remove", do_remove },
+	{ "move", do_move },     { "copy", do_copy },   { "mkdir", do_mkdir },
+	{ "mvdir", do_mvdir },   { "body", do_body },   { "pause", do_pause },
+	{ "kick", do_kick },     { "retry", do_retry }, { "drop", do_drop },
+	{ "where", do_where },   { "set", do_set },
+};
+
 static int command(struct drive *d, char **w)
 {
-	int r = 0;
-
-	if (strcmp(w[0], "wait") == 0)
-		r = do_wait(d, w);
-	else if (strcmp(w[0], "tree") == 0)
-		print_tree(d, STORE_ROOT);
-	else if (strcmp(w[0], "queue") == 0)
-		r = show_queue(d);
-	else if (strcmp(w[0], "status") == 0)
-		r = show_status(d);
-	else if (strcmp(w[0], "flag") == 0)
-		r = do_flag(d, w);
-	else if (strcmp(w[0], "set") == 0)
-		r = do_set(d, w);
-	else if (strcmp(w[0], "retry") == 0)
-		r = store_op_retry(d->st, atoll(w[1]));
-	else if (strcmp(w[0], "append") == 0)
-		r = do_append(d, w);
-	else if (strcmp(w[0], "edit") == 0)
-		r = do_edit(d, w);
-	else if (strcmp(w[0], "mkdir") == 0)
-		r = do_mkdir(d, w);
-	else if (strcmp(w[0], "rmdir") == 0)
-		r = do_rmdir(d, w);
-	else if (strcmp(w[0], "remove") == 0)
-		r = do_remove(d, w);
-	else if (strcmp(w[0], "move") == 0)
-		r = do_move(d, w);
-	else if (strcmp(w[0], "body") == 0)
-		r = do_body(d, w);
-	else if (strcmp(w[0], "pause") == 0)
-		sync_pause(d->sync, atoi(w[1]) != 0);
-	else if (strcmp(w[0], "kick") == 0)
-		sync_kick(d->sync);
-	else
-		r = ERR_INVAL;
-	return r;
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(w[0], commands[i].name) == 0)
+			return commands[i].run(d, w);
+	return ERR_INVAL;
 }
 
 static char *take_word(char **rest)
@@ -353,6 +448,8 @@ static void options(struct drive *d, int argc, char **argv)
 			d->cfg.timeout_ms = atoi(argv[i + 1]);
 		else if (strcmp(argv[i], "offline") == 0)
 			d->cfg.offline = atoi(argv[i + 1]) != 0;
+		else if (strcmp(argv[i], "hold") == 0)
+			d->cfg.hold_ms = atoi(argv[i + 1]);
 		else if (strcmp(argv[i], "connections") == 0)
 			d->cfg.connections = atoi(argv[i + 1]);
 		else if (strcmp(argv[i], "conflict") == 0)
