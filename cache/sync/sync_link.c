@@ -121,6 +121,8 @@ int sync_link_connect(struct sync_link *l, struct err_reason *why)
 	pthread_mutex_lock(&s->lock);
 	l->session = session;
 	l->counted = (struct imap_traffic){ 0 };
+	l->notify = SYNC_NOTIFY_UNASKED;
+	l->news = false;
 	pthread_mutex_unlock(&s->lock);
 	sync_modseq_enable(l);
 	return sync_should_leave(s, l->since) ? ERR_CANCELED : 0;
@@ -287,6 +289,7 @@ static void on_data(void *ctx, const struct imap_resp *r)
 		return;
 	}
 	sync_modseq_note(l, r);
+	sync_notify_note(l, r);
 	if (b)
 		box_note(b, r);
 	if (b && b->data && (b->ok || (b->resync && b->alone && !b->done)))

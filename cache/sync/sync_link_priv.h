@@ -67,6 +67,9 @@ struct sync_link {
 	bool qresync;                   /* "* ENABLED QRESYNC" came */
 	bool plain;                     /* mod-sequences were refused: not asked for any more */
 	bool unfinished, busy;          /* the last pass: something was refused, for now only */
+	enum { SYNC_NOTIFY_UNASKED, SYNC_NOTIFY_ASKED, SYNC_NOTIFY_ON } notify;
+	bool news;            /* something changed where this link does not look */
+	int64_t passed_on_ms; /* when the worker was told so; 0: never */
 	void (*data)(void *ctx, const struct imap_resp *r); /* data of commands without a mailbox */
 	void *ctx;
 	struct err_reason why;       /* how the last connection ended */
@@ -140,6 +143,12 @@ void sync_link_leave(struct sync_link *l);
 bool sync_modseq_offered(const struct sync_link *l); /* and not disabled, nor refused */
 void sync_modseq_enable(struct sync_link *l);        /* queues ENABLE */
 void sync_modseq_note(struct sync_link *l, const struct imap_resp *r);
+
+/* ---- sync_notify.c: changes in mailboxes that are not selected ---- */
+void sync_notify_ask(struct sync_link *l); /* queues NOTIFY, once, where it is offered */
+void sync_notify_note(struct sync_link *l, const struct imap_resp *r);
+/* Tells the worker of news.  How long to IDLE at most: less than `max_ms` when they have to wait. */
+int sync_notify_pass_on(struct sync_link *l, int max_ms);
 
 /* The UID a FETCH is about: as sent, else by its number; 0: unknown. */
 uint32_t sync_box_uid(const struct sync_box *b, const struct imap_resp *r);

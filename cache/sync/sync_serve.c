@@ -123,6 +123,22 @@ static bool is_followed(const struct serving *v)
 	return followed;
 }
 
+/* 1: something came; 0; or why the link is lost. */
+static int idle(struct serving *v)
+{
+	int ms, r;
+
+	sync_notify_ask(v->l);
+	r = sync_link_run(v->l, 0);
+	if (r < 0)
+		return r;
+	ms = sync_notify_pass_on(v->l, IDLE_MS);
+	r = sync_link_idle(v->l, ms);
+	if (r >= 0)
+		(void)sync_notify_pass_on(v->l, IDLE_MS);
+	return r;
+}
+
 /* In the INBOX: what was pushed is pulled.  0 or why the link is lost. */
 static int rest_in_idle(struct serving *v)
 {
@@ -152,7 +168,7 @@ static int rest_in_idle(struct serving *v)
 	if (!was || v->behind)
 		r = 1; /* what changed before is not known */
 	else
-		r = v->more ? 0 : sync_link_idle(v->l, IDLE_MS);
+		r = v->more ? 0 : idle(v);
 	if (r == 1) {
 		v->more = true;
 		r = sync_scan_mailbox(v->l, v->resting);

@@ -13,6 +13,7 @@ class Modseq:
     def __init__(self):
         self.condstore = False
         self.qresync = self.utf8 = self.rev2 = False
+        self.notify = None      # what was told of mailboxes, by name; None: NOTIFY is off
         self.box = None
         self.view = []
 
@@ -34,6 +35,31 @@ class Modseq:
 
     def speaks_utf8(self):
         return self.utf8 or not self.offers("IMAP4rev1")
+
+    def numbers(self):
+        return {name: (box.uidvalidity, box.uidnext, len(box.messages), box.highestmodseq)
+                for name, box in self.server.mailboxes.items()}
+
+    def do_notify(self, command):
+        self.notify = None if command.args[0].upper() == "NONE" else self.numbers()
+        return Reply()
+
+    def notices(self):
+        """RFC 5465: STATUS and LIST of what is not selected."""
+        if self.notify is None:
+            return []
+        now, before, lines = self.numbers(), self.notify, []
+        self.notify = now
+        for name in sorted(now.keys() | before.keys()):
+            if name not in now:
+                lines.append(f'LIST (\\NonExistent) "/" "{self.shown(name)}"'.encode())
+            elif name not in before:
+                lines.append(f'LIST () "/" "{self.shown(name)}"'.encode())
+            elif now[name] != before[name] and (self.box is None or self.box.name != name):
+                validity, uidnext, messages, _ = now[name]
+                lines.append(f'STATUS "{self.shown(name)}" (MESSAGES {messages} UIDNEXT {uidnext} '
+                             f'UIDVALIDITY {validity})'.encode())
+        return lines
 
     def modseq_of(self, box):
         return box.highestmodseq if self.offers("CONDSTORE") or self.offers("QRESYNC") else None

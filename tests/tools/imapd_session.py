@@ -106,7 +106,7 @@ class Session(Modseq):
         name = command.name.lower().replace(" ", "_")
         handler = getattr(self, "do_" + name, None)
         needs = {"do_move": "MOVE", "do_uid_move": "MOVE", "do_uid_expunge": "UIDPLUS",
-                 "do_unselect": "UNSELECT", "do_idle": "IDLE", "do_uid_replace": "REPLACE", "do_enable": "ENABLE", "do_myrights": "ACL"}.get("do_" + name)
+                 "do_unselect": "UNSELECT", "do_idle": "IDLE", "do_uid_replace": "REPLACE", "do_notify": "NOTIFY", "do_enable": "ENABLE", "do_myrights": "ACL"}.get("do_" + name)
         try:
             if handler is None or needs and not self.offers(needs):
                 raise Refused(f"BAD unknown command {command.name}")
@@ -492,7 +492,7 @@ class Session(Modseq):
         self.write(b"+ idling\r\n")
         done = b""
         while not done.endswith(b"\n"):
-            self.write(b"".join(b"* " + line + b"\r\n" for line in self.news()))
+            self.write(b"".join(b"* " + line + b"\r\n" for line in self.news() + self.notices()))
             self.server.lock.wait(0.05)
             if select.select([self.socket], [], [], 0.01)[0]:
                 piece = self.socket.recv(64)
