@@ -141,7 +141,7 @@ def test_copy_then_remove_the_mailbox(make_server, make_proxy, make_client, make
 
 
 def test_same_message_id_different_content(make_server, make_proxy, make_client, make_mount):
-    """R054, R055, R227: without UIDPLUS a Message-ID is all there is, and it may lie."""
+    """R054, R055, R227, R272: without UIDPLUS a Message-ID is all there is, and it may lie."""
     head = b"Message-ID: <same@example.org>\r\nFrom: a@example.org\r\nSubject: "
     server = make_server()
     proxy = make_proxy(server.port, hide=("UIDPLUS",), strip_codes=("APPENDUID", "COPYUID"))

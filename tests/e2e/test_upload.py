@@ -64,7 +64,7 @@ def check_drafts(client, mount, mails):
 
 
 def test_batches_lose_their_answer(make_server, make_proxy, make_client, make_mount, generator):
-    """With MULTIAPPEND one lost answer leaves many messages in doubt. R062, R065"""
+    """With MULTIAPPEND one lost answer leaves many messages in doubt. R062, R065, R171, R286"""
     server = make_server()
     proxy = make_proxy(server.port, record=True)
     proxy.cut_reply("APPEND", 3)

@@ -188,7 +188,7 @@ static void body_closed(struct imap_session *s)
 	assert_string_equal(imap_session_mailbox(s), "New");
 }
 
-/* R257: what comes before [CLOSED] is the old mailbox's */
+/* R257, R301: what comes before [CLOSED] is the old mailbox's */
 static void test_closed(void **state)
 {
 	static const char *const steps[] = {

@@ -45,7 +45,7 @@ def since(server):
 
 def test_first_sync(tmp_path):
     """Nothing is known yet: ENABLE in front, SELECT with (CONDSTORE), never QRESYNC of nothing; every session
-    enables anew. R186, R217, R237, R238, R240, R248, R293"""
+    enables anew; what was kept is asked for the next time. R173, R186, R217, R237, R238, R240, R248, R293"""
     with filled(QRESYNC) as server:
         with Driven(tmp_path, server.port, **options()) as d:
             d.wait()

@@ -232,7 +232,7 @@ def test_one_flag_in_a_big_mailbox(tmp_path, level):
 
 
 def test_no_enabled_no_qresync(tmp_path):
-    """ENABLE says OK and no "* ENABLED QRESYNC": mod-sequences without it. R242"""
+    """ENABLE says OK and no "* ENABLED QRESYNC": mod-sequences without it. R242, R250"""
     with Imapd(["INBOX", "Work"], BASE + ["QRESYNC"]) as server:
         rule = server.lie("^ENABLE", imapd.pretend())
         for i in range(10):
@@ -290,7 +290,8 @@ def test_false_vanished_takes_nothing(tmp_path, lie):
 
 
 def test_untold_expunge_is_found(tmp_path):
-    """A server that forgets to tell VANISHED: the count shows it. R179"""
+    """A server that forgets to tell VANISHED: the count shows it, and a search for
+    the UIDs, not for message numbers, which are gone. R179, R234, R313"""
     with Imapd(["INBOX", "Work"], BASE + ["QRESYNC"]) as server:
         for i in range(10):
             server.append("Work", letter(i))
