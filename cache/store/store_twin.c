@@ -111,7 +111,7 @@ static int duplicate_locked(struct store *s, int64_t id, int64_t message)
 	int r = store_node_get(s, id, &file);
 
 	if (r == 0)
-		r = flags ? check(s, &file, message) : ERR_NOTFOUND;
+		r = flags ? check(s, &file, message) : ERR_CONFLICT;
 	if (r == 0)
 		r = become(s, &file, message, flags);
 	if (r == 0)

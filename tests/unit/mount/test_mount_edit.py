@@ -105,6 +105,51 @@ def test_save_survives_a_kill(mounted, save):
     replaced(mounted)
 
 
+def test_set_aside_survives_a_kill(mounted):
+    """Between the rename to the backup name and the end of the hold: what stands at the name is the
+    message's content after a restart too, whether the backup was removed or not.  R003"""
+    for number in (1, 2):
+        assert mounted.stop() == 0
+        mounted.mount("hold=60000")
+        path = mounted.path("INBOX", f"{number}.eml")
+        before = os.stat(path)
+        new = message(number, "after the kill")
+        os.rename(path, path + "~")
+        put(path, new, sync=True)
+        mounted.stop(signal.SIGKILL)
+        os.system(f"fusermount3 -u -z -q {mounted.point}")
+        mounted.mount("hold=60000" if number == 1 else "hold=200")
+        if number == 1:
+            os.unlink(path + "~")
+            mounted.settle()
+        until(lambda: mounted.kinds() == [REPLACE] * number)
+        until(lambda: os.stat(path).st_ino == before.st_ino)
+        assert mounted.read("INBOX", f"{number}.eml") == new
+        assert os.path.exists(path + "~") == (number == 2)
+
+
+def test_one_inode_before_and_after(mounted):
+    """Who holds the new file open and who opens the name see one content, whoever writes."""
+    path = mounted.path("INBOX", "1.eml")
+    before = os.stat(path)
+    with open(path + ".tmp", "w+b", buffering=0) as f:
+        f.write(NEW)
+        os.rename(path + ".tmp", path)
+        assert os.stat(path).st_ino == before.st_ino
+        with open(path, "r+b", buffering=0) as g:
+            for n in range(50):
+                f.seek(0, os.SEEK_END)
+                f.write(b"%d from the one\r\n" % n)
+                g.seek(0, os.SEEK_END)
+                g.write(b"%d from the other\r\n" % n)
+                assert os.fstat(f.fileno()).st_size == os.fstat(g.fileno()).st_size
+            f.truncate(len(NEW) + 5)
+            assert os.fstat(g.fileno()).st_size == len(NEW) + 5
+            f.seek(0)
+            g.seek(0)
+            assert f.read() == g.read() == NEW + b"0 fro"
+
+
 def test_backup_that_stays(mounted):
     """As emacs does it: NAME~ becomes a file of this machine with the bytes there were."""
     path = mounted.path("INBOX", "1.eml")

@@ -14,6 +14,7 @@ from conftest import message, until
 
 APPEND = 1
 REPLACE = 2
+COPY = 3
 TEXT = "Subject: draft\nMessage-ID: <draft@example.org>\n\nhello\n"
 WIRE = TEXT.replace("\n", "\r\n").encode()
 SEVERAL_HOLDS = 1.0  # seconds; the hold of these mounts is 0.2
@@ -353,9 +354,9 @@ def test_rsync(mounted):
 
 
 def test_copy_out_and_back(mounted):
-    """R045"""
+    """What comes back as it was is copied on the server.  R045"""
     out = os.path.join(mounted.dir, "out.eml")
     shutil.copy2(mounted.path("INBOX", "1.eml"), out)
     shutil.copy2(out, mounted.path("Sent", "back.eml"))
-    appended(mounted)
+    until(lambda: mounted.kinds() == [COPY])
     assert mounted.read("Sent", "back.eml") == message(1)
