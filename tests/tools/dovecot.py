@@ -74,7 +74,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid={uid} gid={gid} home={dir}/mail/%u
+  args = uid={uid} gid={gid} home={dir}/mail/%u allow_all_users=yes
 }}
 namespace inbox {{
   inbox = yes
