@@ -7,22 +7,6 @@
 
 /* What the user decides about an action that is parked (RFC 4549 5.1), or a policy in their place. */
 
-/* The message is shown where what is left of the log puts it; `name` NULL: as it is called now. */
-static int restore_view(struct store *s, int64_t message, const char *name)
-{
-	struct store_node n;
-	int64_t place = 0;
-	int r = store_node_get(s, message, &n);
-
-	if (r < 0)
-		return r == ERR_NOTFOUND ? 0 : r;
-	r = store_message_place(s, message, &place);
-	if (r < 0 || place == n.parent)
-		return r;
-	return place ? store_node_place_free(s, message, place, name ? name : n.name)
-	             : store_node_place(s, message, 0, n.name);
-}
-
 /* 1: parked by itself; ERR_BLOCKED: it waits for one that is; ERR_NOTFOUND. */
 static int is_parked(struct store *s, int64_t seq)
 {
@@ -68,7 +52,7 @@ static int retry_locked(struct store *s, int64_t seq)
 		r = store_db_int(&s->db, &message,
 		                 "SELECT message FROM op WHERE seq = ?1 AND kind IN (1, 4, 5)", "i",
 		                 seq);
-	return r == 1 ? restore_view(s, message, NULL) : r;
+	return r == 1 ? store_message_restore(s, message, NULL) : r;
 }
 
 /* The user has looked at it: when it fails again, that is news to the policies. */
@@ -226,7 +210,7 @@ static int drop_on_message(struct store *s, const struct store_op *op)
 	if (r >= 0)
 		r = store_log_cancel(s, op->seq);
 	if (r >= 0)
-		r = restore_view(s, op->message, name);
+		r = store_message_restore(s, op->message, name);
 	return r < 0 ? r : store_node_touch(s, op->message);
 }
 
@@ -309,7 +293,7 @@ static int retarget_locked(struct store *s, int64_t seq, int64_t mailbox)
 	if (r == 0)
 		r = store_log_unblock(s, seq);
 	if (r == 0)
-		r = restore_view(s, subject, NULL);
+		r = store_message_restore(s, subject, NULL);
 	return r;
 }
 

@@ -5,15 +5,15 @@
 
 /* The server lost something that pending actions name: what becomes of them. */
 
-/* The node is being written: its spool holds bytes that no action has yet. */
-static int is_being_written(struct store *s, const struct store_node *n)
+/* Its spool holds other bytes than those that were copied: an edit, or one that is just being written. */
+static int is_written_over(struct store *s, const struct store_node *n)
 {
 	int64_t any;
 	int r = n->spool == 0 ? 1
 	                      : store_db_int(&s->db, &any,
 	                                     "SELECT 1 FROM message WHERE id = ?1 AND clean_spool"
 	                                     " = ?2 UNION ALL SELECT 1 FROM op WHERE spool = ?2"
-	                                     " LIMIT 1",
+	                                     " AND NOT (kind = 2 AND message = ?1) LIMIT 1",
 	                                     "ii", n->id, n->spool);
 
 	return r < 0 ? r : r == 0;
@@ -57,7 +57,7 @@ static int frozen_bytes(struct store *s, const struct store_op *op, int64_t subj
 	struct store_node n;
 	int writing, r = store_node_get(s, subject, &n);
 
-	writing = r < 0 ? r : is_being_written(s, &n);
+	writing = r < 0 ? r : is_written_over(s, &n);
 	if (writing < 0)
 		return writing;
 	if (n.spool != 0 && !writing) {

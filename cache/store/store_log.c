@@ -297,7 +297,7 @@ int store_log_dependents(struct store *s, int64_t seq, struct store_ids *ids)
 
 int store_log_unblock(struct store *s, int64_t seq)
 {
-	int64_t blocked, bad;
+	int64_t blocked, bad, subject = 0;
 	int r = store_db_int(&s->db, &blocked,
 	                     "SELECT 1 FROM op WHERE seq = ?1 AND state = 3 AND err = ?2", "ii",
 	                     seq, store_err_to_disk(ERR_BLOCKED));
@@ -308,7 +308,14 @@ int store_log_unblock(struct store *s, int64_t seq)
 	                 "SELECT 1 FROM dep, op WHERE dep.seq = ?1 AND op.seq = dep.needs"
 	                 " AND op.state = 3 LIMIT 1",
 	                 "i", seq);
-	return r != 0 ? (r < 0 ? r : 0) : store_log_set_state(s, seq, STORE_OP_QUEUED, 0, NULL);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = store_log_set_state(s, seq, STORE_OP_QUEUED, 0, NULL);
+	if (r == 0)
+		r = store_db_int(&s->db, &subject,
+		                 "SELECT message FROM op WHERE seq = ?1 AND kind IN (4, 5)", "i",
+		                 seq);
+	return r == 1 ? store_message_restore(s, subject, NULL) : r;
 }
 
 int store_log_unblock_all(struct store *s, const struct store_ids *ids)

@@ -197,3 +197,19 @@ int store_message_settle(struct store *s, int64_t id, int64_t mailbox, uint32_t 
 	                 "iizi", id, mailbox, INT(uid), other);
 	return r < 0 ? r : store_node_touch(s, id);
 }
+
+/* The message is shown where what is left of the log puts it; `name` NULL: as it is called now. */
+int store_message_restore(struct store *s, int64_t message, const char *name)
+{
+	struct store_node n;
+	int64_t place = 0;
+	int r = store_node_get(s, message, &n);
+
+	if (r < 0)
+		return r == ERR_NOTFOUND ? 0 : r;
+	r = store_message_place(s, message, &place);
+	if (r < 0 || place == n.parent)
+		return r;
+	return place ? store_node_place_free(s, message, place, name ? name : n.name)
+	             : store_node_place(s, message, 0, n.name);
+}

@@ -190,6 +190,9 @@ int store_upload_set_date(struct store *s, int64_t id, int64_t mtime_ns);
 int store_message_settle(struct store *s, int64_t id, int64_t mailbox, uint32_t uidvalidity,
                          uint32_t uid);
 
+/* Shows it where what is left of the log puts it; `name` NULL: as it is called now. */
+int store_message_restore(struct store *s, int64_t message, const char *name);
+
 /* Where the pending actions up to seq put it; 0: nowhere. */
 int store_message_place(struct store *s, int64_t id, int64_t *parent);
 

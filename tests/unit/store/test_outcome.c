@@ -101,6 +101,15 @@ static void assert_spool(struct world *w, int64_t spool, const char *want)
 	assert_string_equal(have, want);
 }
 
+static void edit(struct world *w, int64_t id, const char *text, const char *message_id)
+{
+	int64_t spool;
+
+	OK(store_spool_fresh(w->s, id, &spool));
+	overwrite(w, spool, text);
+	OK(store_message_upload(w->s, id, "", message_id));
+}
+
 /* R148: a copy whose source is gone is uploaded with the bytes that were copied, not with those that
  * somebody is just writing into it */
 static void test_copy_being_written(void **state)
@@ -124,6 +133,22 @@ static void test_copy_being_written(void **state)
 	assert_spool(w, world_op(w, 0, STORE_OP_APPEND).spool, "new words");
 }
 
+/* R148, R137: of a copy that was edited the copied bytes go first, under their own Message-ID, then the
+ * edit: else a look for the upload would not know it */
+static void test_copy_that_was_edited(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, ""), copy;
+	uint32_t uid = 5;
+
+	world_body(w, id, "old words");
+	OK(store_message_copy(w->s, id, w->work, "twin.eml", &copy));
+	edit(w, copy, "new words", "<new@b>");
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_spool(w, world_op(w, 0, STORE_OP_APPEND).spool, "old words");
+	assert_spool(w, world_op(w, 1, STORE_OP_REPLACE).spool, "new words");
+}
+
 /* R148: the same where the source is an upload of ours whose bytes the cache has not yet */
 static void test_copy_of_an_upload_being_written(void **state)
 {
@@ -138,15 +163,6 @@ static void test_copy_of_an_upload_being_written(void **state)
 	overwrite(w, spool, "new words");
 	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
 	assert_spool(w, world_op(w, 0, STORE_OP_APPEND).spool, "old words");
-}
-
-static void edit(struct world *w, int64_t id, const char *text, const char *message_id)
-{
-	int64_t spool;
-
-	OK(store_spool_fresh(w->s, id, &spool));
-	overwrite(w, spool, text);
-	OK(store_message_upload(w->s, id, "", message_id));
 }
 
 static void freeze(struct world *w, int64_t seq)
@@ -254,6 +270,22 @@ static void test_unfound_waits_for_the_user(void **state)
 	assert_int_equal(world_op(w, 0, STORE_OP_FLAGS).err, ERR_CONFLICT);
 }
 
+/* R144: a move that waited for a failed change is shown again when that is dropped */
+static void test_unblocked_move_is_shown(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "");
+	struct store_node n;
+
+	assert_int_equal(store_message_flag(w->s, id, "\\Flagged", ""), 1);
+	OK(store_message_move(w->s, id, w->work, "x.eml", false, STORE_DELETE_TRASH));
+	OK(store_op_park(w->s, world_op(w, 0, STORE_OP_FLAGS).seq, ERR_REFUSED, "no"));
+	OK(store_node_place(w->s, id, w->inbox, "5.eml"));
+	OK(store_op_drop(w->s, world_op(w, 0, STORE_OP_FLAGS).seq));
+	OK(store_node_get(w->s, id, &n));
+	assert_int_equal(n.parent, w->work);
+}
+
 /* R016: what a reset took out of the view stays out when its failed action is dropped */
 static void test_dropped_after_a_reset(void **state)
 {
@@ -304,6 +336,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unfound_waits_for_the_user, world_up,
 		                                world_down),
 		cmocka_unit_test_setup_teardown(test_dropped_after_a_reset, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_copy_that_was_edited, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_unblocked_move_is_shown, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_open_actions, world_up, world_down),
 	};
 
