@@ -8,6 +8,7 @@
 
 int store_pull_selected(struct store *s, int64_t mailbox, const struct store_selected *sel)
 {
+	bool fixed = sel->read_only || sel->uidnotsticky; /* no UID could be named later on */
 	struct store_node n;
 	int64_t known = 0, read_only = 0;
 	int r = store_txn_begin(s);
@@ -28,10 +29,10 @@ int store_pull_selected(struct store *s, int64_t mailbox, const struct store_sel
 			"UPDATE mailbox SET uidvalidity = ?2, read_only = ?3, uidnotsticky = ?4,"
 			" keywords_ok = ?5, permanent_flags = ?6, selectable = 1,"
 			" mailboxid = coalesce(?7, mailboxid) WHERE id = ?1",
-			"iiiiiss", mailbox, INT(sel->uidvalidity), INT(sel->read_only),
+			"iiiiiss", mailbox, INT(sel->uidvalidity), INT(fixed),
 			INT(sel->uidnotsticky), INT(sel->keywords_ok), sel->permanent_flags,
 			sel->mailboxid);
-	if (r == 0 && (read_only != 0) != sel->read_only)
+	if (r == 0 && (read_only != 0) != fixed)
 		r = store_rights_apply(s, mailbox);
 	if (r == 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
@@ -164,9 +165,26 @@ static int insert_new(struct store *s, int64_t mailbox, const struct store_descr
 	return r == 0 && d->emailid ? store_body_share_in(s, id) : r;
 }
 
+/* The same bytes, and no action that was meant for one of the two. */
+static bool are_twins(struct store *s, int64_t a, int64_t b)
+{
+	const void *one, *other;
+	size_t len, other_len;
+	int64_t any;
+
+	return store_db_int(
+		       &s->db, &any,
+		       "SELECT 1 FROM op WHERE message IN (?1, ?2) OR copy IN (?1, ?2) LIMIT 1",
+		       "ii", a, b) == 0 &&
+	       store_pack_get(s, a, &one, &len) == 0 &&
+	       store_pack_get(s, b, &other, &other_len) == 0 && len == other_len &&
+	       memcmp(one, other, len) == 0;
+}
+
 /* A message that is known to be in this mailbox under a UID that is not: moved, copied or
  * uploaded here without an answer that named it, or of an earlier UIDVALIDITY.  1 and *id only
- * when exactly one fits (R054); one set aside must have the same date too. */
+ * when exactly one fits, or all that do are the same (R054); one set aside must have the same date
+ * too. */
 static int find_expected(struct store *s, int64_t mailbox, const struct store_descriptor *d,
                          int64_t *id)
 {
@@ -181,10 +199,14 @@ static int find_expected(struct store *s, int64_t mailbox, const struct store_de
 	r = store_db_ids(&s->db, &ids,
 	                 "SELECT id FROM message WHERE mailbox = ?1 AND uid IS NULL AND"
 	                 " ((emailid = ?2) OR (message_id = ?3 AND server_size = ?4"
-	                 " AND (aside = 0 OR date = ?5))) LIMIT 2",
+	                 " AND (aside = 0 OR date = ?5))) ORDER BY id LIMIT 8",
 	                 "issii", mailbox, d->emailid, d->message_id, (int64_t)d->size, d->date);
-	if (r < 0 || ids.n != 1)
-		return r < 0 ? r : 0;
+	if (r < 0 || ids.n == 0)
+		return r;
+	for (size_t i = 1; r == 0 && i < ids.n; i++)
+		r = !are_twins(s, ids.v[0], ids.v[i]);
+	if (r != 0)
+		return 0;
 	*id = ids.v[0];
 	return 1;
 }

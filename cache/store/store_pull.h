@@ -35,7 +35,8 @@ int store_pull_mailbox_renamed(struct store *s, int64_t mailbox, const struct st
 char *store_name_escape(const char *utf8, size_t len);
 char *store_name_unescape(const char *name);
 
-/* A SELECT's facts.  A changed UIDVALIDITY is not for here: ERR_CONFLICT. */
+/* A SELECT's facts.  A changed UIDVALIDITY is not for here: ERR_CONFLICT.  With UIDNOTSTICKY the
+ * mailbox is read-only: an action could not name its message. */
 struct store_selected {
 	uint32_t uidvalidity;
 	bool read_only, uidnotsticky, keywords_ok;

@@ -107,6 +107,12 @@ void sync_scan_free(struct sync_scan **scan);
  * it knew by UID.  0 or why the link is lost. */
 int sync_scan_reset(struct sync_link *l, int64_t mailbox, uint32_t by_select);
 
+/* A mailbox whose UIDs hold for one selection only (RFC 4315 3): selects it, looks at all of it anew
+ * and knows messages again by what is known of them; UIDs are good until it is left.  _scan fetches
+ * what bodies are wanted, too, and leaves it.  0 or why the link is lost. */
+int sync_unsticky_open(struct sync_link *l, int64_t mailbox);
+int sync_unsticky_scan(struct sync_link *l, int64_t mailbox);
+
 /* The other way round: STATUS said that it is another; when SELECT agrees, the store forgets, so
  * that UIDs which an upload or a copy gets belong to what the store knows (RFC 4549 4.1). */
 int sync_scan_moved(struct sync_link *l, const struct store_mailbox *m, uint32_t by_status);

@@ -30,6 +30,8 @@ static bool is_due(const struct sync *s, const struct store_mailbox *m,
 {
 	const struct imap_status *st = seen ? &seen->status : NULL;
 
+	if (m->uidnotsticky && seen && seen->has_status)
+		return st->uidnext != m->uidnext || st->messages != m->messages;
 	if (sync_profile_new_only(s, m) && seen && seen->has_status && st->has_uidnext)
 		return st->uidvalidity != m->uidvalidity || st->uidnext != m->uidnext;
 	if (!seen || !seen->has_status || m->uidnext == 0 || st->uidvalidity != m->uidvalidity ||
@@ -78,6 +80,13 @@ static int settle_group(struct sync_link *l, struct sync_scan **scans,
 	return sync_link_up(l) ? 0 : r < 0 ? r : ERR_OFFLINE;
 }
 
+/* STATUS says so already: nothing is to be asked by UIDs of before (RFC 4549 4.1). */
+static bool has_moved(const struct store_mailbox *m, const struct sync_seen *seen)
+{
+	return m->uidvalidity && seen && seen->has_status &&
+	       seen->status.uidvalidity != m->uidvalidity;
+}
+
 static int scan_all(struct sync_link *l, const struct sync_list *list,
                     const struct store_mailbox *boxes, size_t count)
 {
@@ -90,7 +99,8 @@ static int scan_all(struct sync_link *l, const struct sync_list *list,
 		const struct sync_seen *seen = sync_list_find(list, boxes[i].wire_name);
 		struct sync_box *box;
 
-		if (sync_profile_scans(l->sync, &boxes[i]) && is_due(l->sync, &boxes[i], seen)) {
+		if (sync_profile_scans(l->sync, &boxes[i]) && !boxes[i].uidnotsticky &&
+		    !has_moved(&boxes[i], seen) && is_due(l->sync, &boxes[i], seen)) {
 			sync_claim_wait(l->sync, l, boxes[i].id);
 			box = sync_modseq_select(l, &boxes[i],
 			                         seen && seen->has_status ? &seen->status : NULL);
@@ -106,6 +116,43 @@ static int scan_all(struct sync_link *l, const struct sync_list *list,
 	}
 	if (n > 0)
 		r = settle_group(l, scans, of, n);
+	return r;
+}
+
+/* Those whose UIDs are others by now, or hold for one selection, one by one. */
+static int scan_anew(struct sync_link *l, const struct sync_list *list,
+                     const struct store_mailbox *boxes, size_t count)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < count && r == 0; i++) {
+		const struct sync_seen *seen = sync_list_find(list, boxes[i].wire_name);
+
+		if (!sync_profile_scans(l->sync, &boxes[i]) || !is_due(l->sync, &boxes[i], seen))
+			continue;
+		if (boxes[i].uidnotsticky) {
+			r = sync_unsticky_scan(l, boxes[i].id);
+		} else if (has_moved(&boxes[i], seen)) {
+			r = sync_scan_moved(l, &boxes[i], seen->status.uidvalidity);
+			if (r == 0)
+				r = sync_scan_mailbox(l, boxes[i].id);
+			r = sync_link_up(l) ? 0 : r;
+		}
+	}
+	return r;
+}
+
+/* Their bodies come with a scan; one is due when some are wanted and are not here. */
+static int bodies_unsticky(struct sync_link *l, const struct store_mailbox *boxes, size_t count)
+{
+	struct store_missing one;
+	int r = 0;
+
+	for (size_t i = 0; i < count && r == 0; i++)
+		if (boxes[i].uidnotsticky && sync_profile_bodies(l->sync, &boxes[i]) &&
+		    store_pull_missing(l->store, boxes[i].id, 0, l->sync->cfg.max_size,
+		                       sync_profile_since(l->sync), &one, 1) > 0)
+			r = sync_unsticky_scan(l, boxes[i].id);
 	return r;
 }
 
@@ -207,7 +254,7 @@ static int bodies_all(struct sync_link *l, const struct store_mailbox *boxes, si
 		struct store_missing one;
 		int64_t id = boxes[i].id;
 
-		if (!sync_profile_bodies(l->sync, &boxes[i]) ||
+		if (!sync_profile_bodies(l->sync, &boxes[i]) || boxes[i].uidnotsticky ||
 		    store_pull_missing(l->store, id, 0, l->sync->cfg.max_size, 0, &one, 1) < 1)
 			continue;
 		sync_claim_wait(l->sync, l, id);
@@ -232,7 +279,7 @@ static int parts_all(struct sync_link *l, const struct store_mailbox *boxes, siz
 	for (size_t i = 0; max && i < count && r == 0; i++) {
 		struct store_missing one;
 
-		if (!sync_profile_bodies(l->sync, &boxes[i]) ||
+		if (!sync_profile_bodies(l->sync, &boxes[i]) || boxes[i].uidnotsticky ||
 		    store_partial_missing(l->store, boxes[i].id, 0, max,
 		                          sync_profile_since(l->sync), &one, 1) < 1)
 			continue;
@@ -265,6 +312,8 @@ int sync_pull_pass(struct sync_link *l)
 		r = store_mailbox_list(l->store, &boxes, &count) < 0
 		            ? 0
 		            : scan_all(l, &list, boxes, count);
+	if (r == 0)
+		r = scan_anew(l, &list, boxes, count);
 	store_mailbox_list_free(boxes, count);
 	sync_list_release(&list);
 	boxes = NULL;
@@ -272,6 +321,8 @@ int sync_pull_pass(struct sync_link *l)
 	if (r == 0 && store_mailbox_list(l->store, &boxes, &count) == 0) {
 		sync_set_state(l->sync, SYNC_PULLING, "fetching messages");
 		r = bodies_all(l, boxes, count);
+		if (r == 0)
+			r = bodies_unsticky(l, boxes, count);
 		if (r == 0)
 			r = parts_all(l, boxes, count);
 	}

@@ -635,6 +635,57 @@ int sync_scan_mailbox(struct sync_link *l, int64_t mailbox)
 	return r < 0 ? r : 0;
 }
 
+/* Runs what was queued in `box` to its end. */
+static int run_scan(struct sync_link *l, struct sync_box *box, int64_t mailbox)
+{
+	struct sync_scan *c;
+	struct store_mailbox m;
+	int r = store_mailbox_get(l->store, mailbox, &m);
+
+	if (r < 0)
+		return r;
+	c = sync_scan_begin(l, box, &m, NULL);
+	do {
+		r = sync_link_run(l, 0);
+	} while (r == 0 && (r = sync_scan_settle(c)) == 0);
+	sync_scan_free(&c);
+	store_mailbox_release(&m);
+	return r < 0 ? r : 0;
+}
+
+int sync_unsticky_open(struct sync_link *l, int64_t mailbox)
+{
+	struct sync_box *box;
+	struct store_mailbox m;
+	int r = store_mailbox_get(l->store, mailbox, &m);
+
+	if (r < 0)
+		return 0;
+	sync_claim_wait(l->sync, l, mailbox);
+	sync_link_unselect(l);
+	m.uidvalidity = 0; /* whatever it is this time */
+	box = sync_link_select(l, &m);
+	store_mailbox_release(&m);
+	r = sync_link_run(l, 0);
+	if (r == 0 && box->ok)
+		r = store_pull_reset(l->store, mailbox, box->uidvalidity);
+	if (r == 0 && box->ok)
+		r = run_scan(l, box, mailbox);
+	sync_box_unref(&box);
+	return sync_link_up(l) ? 0 : r < 0 ? r : ERR_OFFLINE;
+}
+
+int sync_unsticky_scan(struct sync_link *l, int64_t mailbox)
+{
+	int r = sync_unsticky_open(l, mailbox);
+
+	if (r == 0)
+		r = sync_pull_bodies(l, mailbox, 0);
+	sync_link_unselect(l);
+	sync_claim_release(l->sync, l, mailbox);
+	return sync_link_up(l) ? 0 : r < 0 ? r : ERR_OFFLINE;
+}
+
 uint32_t sync_scan_uidvalidity(const struct sync_scan *scan)
 {
 	return scan->box->uidvalidity;

@@ -28,6 +28,31 @@ bool sync_server_absent(struct sync *s)
 	return !s->server_up && sync_want_any(s);
 }
 
+/* UIDs that hold for one selection are looked up in one, which stays for the fetch. */
+static int find_unsticky(struct sync_link *l, struct sync_need *needs, size_t n)
+{
+	struct store_mailbox box;
+	bool sticky;
+	int r;
+
+	if (store_mailbox_get(l->store, needs[0].mailbox, &box) < 0)
+		return 0;
+	sticky = !box.uidnotsticky;
+	store_mailbox_release(&box);
+	if (sticky)
+		return 0;
+	r = sync_unsticky_open(l, needs[0].mailbox);
+	for (size_t i = 0; i < n; i++) {
+		struct store_message m;
+
+		if (store_message_get(l->store, needs[i].message, &m) < 0)
+			continue;
+		needs[i].uid = m.uid;
+		store_message_release(&m);
+	}
+	return r;
+}
+
 int sync_serve_wants(struct sync_link *l, int64_t mailbox)
 {
 	struct sync_need needs[AT_A_TIME];
@@ -42,10 +67,12 @@ int sync_serve_wants(struct sync_link *l, int64_t mailbox)
 		if (n == 0 || r < 0)
 			return r;
 		(void)sync_claim_try(l->sync, l, needs[0].mailbox);
+		r = find_unsticky(l, needs, n);
 		b = sync_bodies_new(l);
 		for (size_t i = 0; i < n; i++)
 			sync_bodies_add(b, &needs[i], true);
-		r = sync_bodies_run(b, 0);
+		if (r == 0)
+			r = sync_bodies_run(b, 0);
 		sync_bodies_free(&b);
 		sync_claim_release(l->sync, l, needs[0].mailbox);
 	}
@@ -118,7 +145,7 @@ static bool is_followed(const struct serving *v)
 
 	if (store_mailbox_get(v->l->store, v->resting, &m) < 0)
 		return false;
-	followed = sync_profile_scans(v->s, &m);
+	followed = sync_profile_scans(v->s, &m) && !m.uidnotsticky;
 	store_mailbox_release(&m);
 	return followed;
 }

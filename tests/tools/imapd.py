@@ -42,6 +42,7 @@ class Mailbox:
         self.highestmodseq = 1  # None: the mailbox has none
         self.attributes = []
         self.append_limit = None
+        self.sticky = True      # False: each SELECT gives it a new UIDVALIDITY (RFC 4315 3)
         self.permanent = r"\Answered \Flagged \Deleted \Seen \Draft \*"
 
     def add(self, data, flags=(), date=None):
@@ -163,13 +164,15 @@ class Imapd:
 
     def new_uidvalidity(self, name):
         """As after a restored backup: the same messages, other UIDs."""
+        self.renumber(self.mailboxes[name], 101)
+        self.drop()
+
+    def renumber(self, box, first):
         with self.lock:
-            box = self.mailboxes[name]
             box.uidvalidity = next(self.validities)
             for i, message in enumerate(box.messages):
-                message.uid = 101 + i
-            box.uidnext = 101 + len(box.messages)
-        self.drop()
+                message.uid = first + i
+            box.uidnext = first + len(box.messages)
 
     def used_bytes(self):
         return sum(len(m.data) for box in self.mailboxes.values() for m in box.messages)

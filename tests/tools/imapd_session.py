@@ -244,6 +244,8 @@ class Session(Modseq):
         box = self._mailbox(command.args[0])
         if "\\Noselect" in box.attributes:
             raise Refused("NO not selectable")
+        if not box.sticky:
+            self.server.renumber(box, box.uidnext + 10)
         self.box, self.read_only = box, command.name == "EXAMINE"
         self.view = list(box.messages)
         self.told = {m.uid: set(m.flags) for m in self.view}
@@ -255,6 +257,8 @@ class Session(Modseq):
             raise
         if self._objectid:
             changes = [f"OK [MAILBOXID ({box.mailboxid})] stays", *changes]
+        if not box.sticky:
+            changes = ["NO [UIDNOTSTICKY] for this time only", *changes]
         return Reply([*closed, r"FLAGS (\Answered \Flagged \Deleted \Seen \Draft)",
                       f"OK [PERMANENTFLAGS ({box.permanent})] these stay",
                       f"{len(self.view)} EXISTS", "0 RECENT",
