@@ -24,6 +24,9 @@ def pytest_addoption(parser):
                      help="messages of the whole-account test (the full figure: 10000)")
     parser.addoption("--server", choices=sorted(KINDS), default="dovecot",
                      help="the server that make_server() starts")
+    parser.addoption("--cuts", choices=("short", "full"), default="short",
+                     help="how often links are cut and programs killed")
+    parser.addoption("--seed", type=int, default=1, help="of what is chosen at random")
     parser.addoption("--rev1", action="store_true",
                      help="a proxy hides all that the server offers beyond IMAP4rev1")
     parser.addoption("--flaky", type=int, default=0, metavar="N",

@@ -65,8 +65,13 @@ class Client:
 
     def mailboxes(self):
         """Names of what can be selected."""
+        return self._names(self._check(self.imap.list()))
+
+    def _names(self, rows):
         names = []
-        for row in self._check(self.imap.list()):
+        for row in rows:
+            if row is None:
+                continue
             if isinstance(row, tuple):
                 attributes, name = row[0].decode(), row[1].decode()
             else:
@@ -101,6 +106,16 @@ class Client:
 
     def delete(self, mailbox):
         self._check(self.imap.delete(self.quote(mailbox)))
+
+    def subscribe(self, mailbox):
+        self._check(self.imap.subscribe(self.quote(mailbox)))
+
+    def unsubscribe(self, mailbox):
+        """Also of one that is not subscribed."""
+        self.imap.unsubscribe(self.quote(mailbox))
+
+    def subscribed(self):
+        return self._names(self._check(self.imap.lsub()))
 
     def rename(self, old, new):
         self._check(self.imap.rename(self.quote(old), self.quote(new)))

@@ -30,9 +30,13 @@ class Driven:
         for name in ("state", "cache"):
             os.makedirs(os.path.join(self.dir, name), mode=0o700, exist_ok=True)
         self.process = subprocess.Popen(
-            [binary, os.path.join(self.dir, "state"), os.path.join(self.dir, "cache"), str(port), *words],
+            [*self.command(binary), os.path.join(self.dir, "state"), os.path.join(self.dir, "cache"), str(port), *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         self._answer()
+
+    @staticmethod
+    def command(binary):
+        return [binary]
 
     def _answer(self):
         lines = []

@@ -308,6 +308,14 @@ static int do_mvdir(struct drive *d, char **w)
 	return r < 0 ? r : store_mailbox_rename(d->st, n.id, parent.id, w[3]);
 }
 
+static int do_subscribe(struct drive *d, char **w)
+{
+	struct store_node n;
+	int r = node_at(d, w[1], &n);
+
+	return r < 0 ? r : store_mailbox_subscribe(d->st, n.id, atoi(w[2]) != 0);
+}
+
 static void body_done(void *ctx, int64_t message, int err)
 {
 	struct drive *d = ctx;
@@ -403,7 +411,7 @@ static const struct {
 	{ "move", do_move },     { "copy", do_copy },   { "mkdir", do_mkdir },
 	{ "mvdir", do_mvdir },   { "body", do_body },   { "pause", do_pause },
 	{ "kick", do_kick },     { "retry", do_retry }, { "drop", do_drop },
-	{ "where", do_where },   { "set", do_set },
+	{ "where", do_where },   { "set", do_set },     { "subscribe", do_subscribe },
 };
 
 static int command(struct drive *d, char **w)
@@ -440,7 +448,9 @@ static void options(struct drive *d, int argc, char **argv)
 		.hold_ms = 100,
 	};
 	for (int i = 4; i + 1 < argc; i += 2) {
-		if (strcmp(argv[i], "disable") == 0)
+		if (strcmp(argv[i], "user") == 0)
+			d->cfg.user = argv[i + 1];
+		else if (strcmp(argv[i], "disable") == 0)
 			d->cfg.disable = argv[i + 1];
 		else if (strcmp(argv[i], "poll") == 0)
 			d->cfg.poll_ms = atoi(argv[i + 1]);
