@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "imap_quirk_priv.h"
 #include "imap_session_priv.h"
 #include "log.h"
 #include "mem.h"
@@ -179,6 +180,15 @@ static int start_tls(struct imap_session *s, int64_t deadline_ms, struct err_rea
 	return imap_conn_start_tls(s->conn, deadline_ms, why);
 }
 
+/* Before sign-in nothing is known for sure, and nothing of it is needed. */
+static void know_server(struct imap_session *s, const struct imap_options *opt)
+{
+	char *words = imap_quirk_disable(opt->host ? opt->host : "", s->caps, s->disable);
+
+	free(s->disable);
+	s->disable = words;
+}
+
 int imap_session_open_fd(const struct imap_options *opt, int cancel_fd, struct imap_session **out,
                          struct err_reason *why)
 {
@@ -196,6 +206,7 @@ int imap_session_open_fd(const struct imap_options *opt, int cancel_fd, struct i
 	if (r == 0)
 		r = imap_auth_sign_in(s, opt, why);
 	s->limit_ms = 0;
+	know_server(s, opt);
 	if (r < 0) {
 		/* whoever has lost patience shall not wait for a LOGOUT, either */
 		(void)imap_session_fail(s, r, "not connected");
@@ -277,6 +288,11 @@ bool imap_session_has(const struct imap_session *s, const char *word)
 		return false;
 	return wordset_has(s->caps, word) ||
 	       ((s->rev2 || is_rev2_only(s)) && wordset_has(absorbed, word));
+}
+
+bool imap_session_shuns(const struct imap_session *s, const char *word)
+{
+	return wordset_has(s->disable, word);
 }
 
 bool imap_session_takes_utf8(const struct imap_session *s)

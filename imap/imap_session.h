@@ -133,6 +133,9 @@ bool imap_session_has(const struct imap_session *s, const char *word);
  * or disabled. */
 bool imap_session_number(const struct imap_session *s, const char *word, uint64_t *number);
 
+/* True: `word` is disabled, by the options or by what is known of the server. */
+bool imap_session_shuns(const struct imap_session *s, const char *word);
+
 /* True: UTF8=ACCEPT is enabled, and a message with UTF-8 in its header goes with
  * imap_cmd_literal_utf8(). */
 bool imap_session_takes_utf8(const struct imap_session *s);

@@ -7,7 +7,7 @@
 
 bool sync_modseq_offered(const struct sync_link *l)
 {
-	if (l->plain || !l->session || wordset_has(l->sync->cfg.disable, "CONDSTORE"))
+	if (l->plain || !l->session || imap_session_shuns(l->session, "CONDSTORE"))
 		return false;
 	return imap_session_has(l->session, "CONDSTORE") || imap_session_has(l->session, "QRESYNC");
 }

@@ -330,3 +330,18 @@ def test_what_dovecot_does():
         assert re.search(rb"UID 2 .*MODSEQ", ask("FETCH", "1:3", "(UID FLAGS)", f"(CHANGEDSINCE {top - 1})"))
         assert ask("SEARCH", "MODSEQ", str(top)).split()[0] == b"2"
         assert ask("SEARCH", "MODSEQ", '"/flags/\\\\draft"', "all", str(top)).split()[0] == b"2"
+
+
+@pytest.mark.parametrize("disable", ["", "QUIRKS"])
+def test_known_to_do_harm(tmp_path, disable):
+    """A server that is known by a word of its own: its QRESYNC is not used, unless the user insists.
+    R242"""
+    with filled([*QRESYNC, "XAPPLELITERAL"]) as server:
+        with Driven(tmp_path, server.port, **options(**({"disable": disable} if disable else {}))) as d:
+            d.wait()
+            server.flag("Work", 2, ["\\Seen"])
+            server.remove("Work", 4)
+            d.wait()
+            assert flags_of(d) == truth(server)
+        assert bool(server.seen(r"ENABLE QRESYNC|\(QRESYNC|VANISHED")) == (disable == "QUIRKS")
+        assert server.seen("CHANGEDSINCE") or disable
