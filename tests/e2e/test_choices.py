@@ -205,3 +205,26 @@ def test_dovecot(make_server, make_client, make_mount, generator):
     mount.sync()
     assert sorted(os.listdir(mount.path("Work"))) == ["moved.eml", "offline.eml"]
     assert status(mount) == 0
+
+
+def test_half_a_move(lying):
+    """The copy of a move is made and its source cannot be marked: for the user it has left, nothing
+    is copied again, an UID EXPUNGE with nothing marked is no proof, and the source goes when the
+    server lets it.  R151, R319"""
+    server, mount = lying(UIDPLUS)
+    rule = server.lie(r"^UID STORE .*Deleted", imapd.refuse("not now"))
+    os.rename(mount.message("INBOX", 2), mount.path("Work", "moved.eml"))
+    wait_until(lambda: rule.told > 0, 30, "the refusal")
+    mount.run("sync", "--timeout", "3s", mount.point, check=False)
+    assert mount.messages("INBOX") == [1, 3]
+    assert "moved.eml" in os.listdir(mount.path("Work"))
+    assert server.bodies("Work") == [mail(2)]
+    assert mail(2) in server.bodies("INBOX")
+    rule.remove()
+    for row in parked(mount):
+        queue(mount, "retry", row[0])
+    mount.sync()
+    assert server.bodies("Work") == [mail(2)] and mail(2) not in server.bodies("INBOX")
+    assert os.listdir(mount.path("Work")) == ["moved.eml"]
+    assert len(server.seen(r"^UID COPY")) == 1
+    assert status(mount) == 0
