@@ -80,7 +80,7 @@ def test_content_has_lf(box):
 
 @pytest.mark.parametrize("told", [0, 10, 70100, 300000])
 def test_size_before_the_body_is_here(box, told):
-    """R106: what the server says is of another form; the reader gets exactly the message."""
+    """What the server says is of another form; the reader gets exactly the message."""
     body = message(10, "x\r\n" * 30000)
     box.run("mail", "INBOX", 10, told, "\\Answered")
     path = until(lambda: [box.path("INBOX", "cur", n) for n in names(box, "INBOX", "cur")
@@ -96,7 +96,7 @@ def test_size_before_the_body_is_here(box, told):
 
 
 def test_flags_by_rename(box):
-    """R070: letters that are new are set, those that are gone are cleared."""
+    """Letters that are new are set, those that are gone are cleared."""
     path = cur(box, 3)
     ino = os.stat(path).st_ino
     to = path.replace(":2,FS", ":2,RS")
@@ -204,7 +204,7 @@ def test_remove(box):
 
 
 def test_change_from_elsewhere(box):
-    """R138: listings and names follow; the old name leads to the message for a while, but it is
+    """Listings and names follow; the old name leads to the message for a while, but it is
     not a second name in the listing."""
     path = cur(box, 1)
     with open(path, "rb") as f:
@@ -350,7 +350,7 @@ def test_xattrs_of_the_parts(box):
 
 
 def test_sequential_reader(probe):
-    """R112: what is pushed ahead of a reader is the form that he would have read."""
+    """What is pushed ahead of a reader is the form that he would have read."""
     probe.fill("INBOX", 1, *[message(i, f"line {i}\r\n" * (i % 50)) for i in range(1, 301)])
     probe.mount("maildir")
     found = names(probe, "INBOX", "cur")

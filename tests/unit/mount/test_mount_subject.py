@@ -97,7 +97,7 @@ def test_back_to_uids(named):
 
 
 def test_hostile_subjects(probe):
-    """R058: no subject gets out of its directory or hides another message."""
+    """No subject gets out of its directory or hides another message."""
     subjects = ["../../etc/passwd", "..", "/", "a\tb\x07c", "x" * 5000, "=?utf-8?B?L2V0Yy8A?=", "",
                 "\xff\xfe", "[2].eml", "=?utf-8?Q?=E2=80=AE?="]
     probe.fill("INBOX", 1, *[f"From: m@x\r\nSubject: {s}\r\n\r\nbody {i}\r\n".encode("latin-1")
