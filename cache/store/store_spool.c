@@ -298,6 +298,8 @@ static int sweep(struct store *s, DIR *d)
 		int64_t spool = strtoll(e->d_name, &end, 10);
 		int r;
 
+		if (spool > 0 && (strcmp(end, ".crlf") == 0 || strcmp(end, ".lf") == 0))
+			(void)unlinkat(dirfd(d), e->d_name, 0); /* was to take its place */
 		if (*end != '\0' || spool <= 0)
 			continue;
 		r = store_spool_release(s, spool);

@@ -313,10 +313,12 @@ static void test_recover(void **state)
 	struct world *w = *state;
 	int64_t f = world_file(w, w->inbox, "f", "text");
 	char *stray = mem_printf("%s/spool/4711", w->state);
+	char *half = mem_printf("%s/spool/%d.crlf", w->state, 1);
 	struct store_node n;
 	int fd = open(stray, O_CREAT | O_WRONLY, 0600);
 
 	close(fd);
+	close(open(half, O_CREAT | O_WRONLY, 0600));
 	OK(store_node_get(w->s, f, &n));
 	fd = store_spool_open(w->s, n.spool, O_APPEND);
 	assert_int_equal(write(fd, "more", 4), 4);
@@ -325,6 +327,8 @@ static void test_recover(void **state)
 	OK(store_node_get(w->s, f, &n));
 	assert_int_equal(n.size, 8);
 	assert_int_equal(access(stray, F_OK), -1);
+	assert_int_equal(access(half, F_OK), -1);
+	free(half);
 	free(stray);
 }
 
