@@ -165,6 +165,8 @@ static const struct option options[] = {
 	{ "uid", KIND_ID, AT(uid) },
 	{ "gid", KIND_ID, AT(gid) },
 	{ "umask", KIND_OCTAL, AT(umask) },
+	{ "fmask", KIND_OCTAL, AT(fmask) },
+	{ "dmask", KIND_OCTAL, AT(dmask) },
 	{ "fsname", KIND_TEXT, AT(fsname) },
 	{ "subtype", KIND_TEXT, AT(subtype) },
 	{ "nosuid", KIND_PASSED },
@@ -213,6 +215,8 @@ void cli_options_init(struct cli_options *o)
 		.uid = -1,
 		.gid = -1,
 		.umask = 077,
+		.fmask = CLI_MASK_UNSET,
+		.dmask = CLI_MASK_UNSET,
 	};
 }
 

@@ -15,6 +15,8 @@
  */
 #define CLI_TLS_UNSAID (-1)
 
+#define CLI_MASK_UNSET UINT32_MAX
+
 struct cli_options {
 	char *account; /* section of the configuration file; NULL: an address was given */
 	char *host, *user;
@@ -44,6 +46,7 @@ struct cli_options {
 	bool read_only, allow_other, default_permissions, nonempty;
 	int64_t uid, gid; /* -1: the caller's */
 	uint32_t umask;
+	uint32_t fmask, dmask; /* of files and directories alone; CLI_MASK_UNSET: as umask */
 	char *fsname, *subtype;
 	char *extra; /* words for the kernel's mount: "noexec,noatime" */
 };

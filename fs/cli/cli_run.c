@@ -166,7 +166,8 @@ static enum cli_exit open_mount(struct run *run)
 		.debug = false, /* libfuse's own trace names every byte of every request */
 		.uid = o->uid,
 		.gid = o->gid,
-		.umask = o->umask,
+		.fmask = o->fmask == CLI_MASK_UNSET ? o->umask : o->fmask,
+		.dmask = o->dmask == CLI_MASK_UNSET ? o->umask : o->dmask,
 		.extra = o->extra,
 	};
 	int r;

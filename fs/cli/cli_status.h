@@ -33,7 +33,4 @@ void cli_status_json(const struct cli_status *st, struct buf *out);
 const char *cli_sync_word(enum sync_state state);
 const char *cli_sync_phrase(enum sync_state state);
 
-/* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD.  NULL: null. */
-int cli_json_string(struct buf *out, const char *text);
-
 #endif

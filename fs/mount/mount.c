@@ -148,6 +148,8 @@ static int start_parts(struct mount *m, struct err_reason *why)
 	if (r == 0)
 		r = mount_kepts_start(m);
 	if (r == 0)
+		r = mount_events_start(m);
+	if (r == 0)
 		r = mount_notify_start(m);
 	if (r == 0)
 		r = mount_ahead_start(m);
@@ -342,6 +344,7 @@ void mount_close(struct mount **mount)
 	mount_ahead_free(&m->ahead);
 	mount_notify_free(&m->notify);
 	mount_kepts_free(&m->kepts);
+	mount_events_free(&m->events);
 	mount_virtuals_free(&m->virtuals);
 	mount_names_free(&m->names);
 	mount_maildir_free(&m->maildir);

@@ -36,12 +36,12 @@ struct mount_config {
 	int hold_ms;
 	int timeout_ms; /* longest wait of a read for a body */
 	bool read_only, allow_other, default_permissions, debug;
-	int64_t uid, gid; /* -1: the caller's */
-	uint32_t umask;
-	bool subjects;     /* messages are named by sender and subject */
-	bool maildir;      /* each mailbox is shown as a Maildir */
-	char separator;    /* before the flags in its names; 0: ':' */
-	const char *extra; /* further words for libfuse's -o, or NULL */
+	int64_t uid, gid;      /* -1: the caller's */
+	uint32_t fmask, dmask; /* permission bits that files and directories never have */
+	bool subjects;         /* messages are named by sender and subject */
+	bool maildir;          /* each mailbox is shown as a Maildir */
+	char separator;        /* before the flags in its names; 0: ':' */
+	const char *extra;     /* further words for libfuse's -o, or NULL */
 	const struct mount_virtual *virtuals;
 	size_t virtual_count;
 };

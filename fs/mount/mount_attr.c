@@ -37,12 +37,17 @@ static struct timespec from_ns(int64_t ns)
 	return t;
 }
 
+static uint32_t mask_of(const struct mount *m, const struct store_node *n)
+{
+	return mount_is_dir(n) ? m->cfg.dmask : m->cfg.fmask;
+}
+
 void mount_stat(struct mount *m, const struct store_node *n, struct stat *st)
 {
 	mode_t type = type_of(n->kind);
 
 	*st = (struct stat){ .st_ino = (ino_t)n->id, .st_blksize = 4096 };
-	st->st_mode = type | (n->mode & 0777 & ~m->cfg.umask);
+	st->st_mode = type | (n->mode & 0777 & ~mask_of(m, n));
 	st->st_nlink = type == S_IFDIR ? 2 + n->subdirs : 1;
 	st->st_uid = m->cfg.uid < 0 ? getuid() : (uid_t)m->cfg.uid;
 	st->st_gid = m->cfg.gid < 0 ? getgid() : (gid_t)m->cfg.gid;
@@ -247,9 +252,9 @@ static int set_mode(struct mount *m, struct store_node *n, mode_t mode)
 	bool local = n->kind == STORE_KIND_FILE || n->kind == STORE_KIND_DIR;
 
 	mode &= 0777;
-	if (mode == (n->mode & 0777 & ~m->cfg.umask))
+	if (mode == (n->mode & 0777 & ~mask_of(m, n)))
 		return 0;
-	if (!local && ((mode ^ n->mode) & 0077 & ~m->cfg.umask) != 0)
+	if (!local && ((mode ^ n->mode) & 0077 & ~mask_of(m, n)) != 0)
 		return ERR_PERM;
 	n->mode = mode;
 	return n->parent == 0 ? 0 : store_node_set(m->store, n->id, STORE_SET_MODE, n);

@@ -106,6 +106,8 @@ void mount_notify_node(struct mount *m, int64_t node, off_t off)
 
 static void tell(struct mount *m, const struct note *note)
 {
+	if (note->what != STORE_CHANGE_BODY)
+		mount_events_note(m, note->what, note->node, note->parent, note->name);
 	if (m->maildir && note->what != STORE_CHANGE_BODY) {
 		mount_maildir_tell(m, m->notify->store, note->what, note->node, note->parent,
 		                   note->name);

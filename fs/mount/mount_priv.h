@@ -67,6 +67,7 @@ struct mount {
 	struct mount_ahead *ahead;
 	struct mount_dirs *dirs;
 	struct mount_virtuals *virtuals;
+	struct mount_events *events;
 	struct mount_kepts *kepts;
 	struct mount_names *names;     /* NULL: names are as they are */
 	struct mount_maildir *maildir; /* NULL: the plain layout */
@@ -206,6 +207,23 @@ void mount_virtual_readdir(struct mount *m, fuse_req_t req, fuse_ino_t ino, size
 void mount_virtual_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
 /* Owner and times, as all below .imapfs has them; `ns` -1: of the start. */
 void mount_virtual_owner(struct mount *m, struct stat *st, int64_t ns);
+
+/* ---- mount_events.c: .imapfs/events ---- */
+#define MOUNT_EVENTS_NAME "events"
+#define MOUNT_INO_EVENTS (MOUNT_INO_VIRTUAL + ((int64_t)1 << 47))
+static inline bool mount_is_events(fuse_ino_t ino)
+{
+	return (int64_t)ino >= MOUNT_INO_EVENTS && (int64_t)ino < MOUNT_INO_KEPT;
+}
+int mount_events_start(struct mount *m);
+void mount_events_free(struct mount_events **events);
+void mount_events_lookup(struct mount *m, fuse_req_t req);
+void mount_events_getattr(struct mount *m, fuse_req_t req, fuse_ino_t ino);
+void mount_events_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off);
+void mount_events_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup);
+/* A change that did not come through the mount; the notify thread's. */
+void mount_events_note(struct mount *m, enum store_change what, int64_t node, int64_t parent,
+                       const char *name);
 
 /* ---- mount_kept.c: directories below .imapfs ---- */
 int mount_kepts_start(struct mount *m);

@@ -153,6 +153,8 @@ void mount_virtual_lookup(struct mount *m, fuse_req_t req, fuse_ino_t parent, co
 		fuse_reply_entry(req, &e);
 	} else if (mount_kept_is_dir(parent)) {
 		mount_kept_lookup(m, req, parent, name);
+	} else if ((int64_t)parent == MOUNT_INO_VIRTUAL && strcmp(name, MOUNT_EVENTS_NAME) == 0) {
+		mount_events_lookup(m, req);
 	} else if ((int64_t)parent == MOUNT_INO_VIRTUAL) {
 		if (!mount_kept_dir_lookup(m, req, name))
 			lookup_file(m, req, name);
@@ -168,6 +170,10 @@ void mount_virtual_getattr(struct mount *m, fuse_req_t req, fuse_ino_t ino)
 
 	if (mount_is_kept(ino)) {
 		mount_kept_getattr(m, req, ino);
+		return;
+	}
+	if (mount_is_events(ino)) {
+		mount_events_getattr(m, req, ino);
 		return;
 	}
 	if (ino == MOUNT_INO_VIRTUAL) {
@@ -187,6 +193,8 @@ void mount_virtual_read(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t 
 
 	if (mount_is_kept(ino))
 		mount_kept_read(m, req, ino, size, off);
+	else if (mount_is_events(ino))
+		mount_events_read(m, req, ino, size, off);
 	else if (s)
 		mount_reply_range(req, s->text, s->len, size, off);
 	else
@@ -200,14 +208,16 @@ static const char *name_at(struct mount *m, size_t i)
 		return i == 0 ? "." : "..";
 	if (i - 2 < m->cfg.virtual_count)
 		return m->cfg.virtuals[i - 2].name;
-	return mount_kept_dir_name((int)(i - 2 - m->cfg.virtual_count));
+	if (i - 2 == m->cfg.virtual_count)
+		return MOUNT_EVENTS_NAME;
+	return mount_kept_dir_name((int)(i - 3 - m->cfg.virtual_count));
 }
 
 void mount_virtual_readdir(struct mount *m, fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                            bool plus)
 {
 	_cleanup_free_ char *buf = NULL;
-	size_t used = 0, n, files = m->cfg.virtual_count + 2;
+	size_t used = 0, n, files = m->cfg.virtual_count + 3;
 
 	if (mount_is_kept(ino)) {
 		mount_kept_readdir(m, req, ino, size, off, plus);
@@ -236,6 +246,10 @@ void mount_virtual_forget(struct mount *m, fuse_ino_t ino, uint64_t nlookup)
 
 	if (mount_is_kept(ino)) {
 		mount_kept_forget(m, ino, nlookup);
+		return;
+	}
+	if (mount_is_events(ino)) {
+		mount_events_forget(m, ino, nlookup);
 		return;
 	}
 	while (*p && (*p)->ino != (int64_t)ino)

@@ -61,6 +61,7 @@ static void test_defaults(void **state)
 	assert_int_equal(o.poll_ms, 300000);
 	assert_int_equal(o.timeout_ms, 30000);
 	assert_int_equal(o.umask, 077);
+	assert_true(o.fmask == CLI_MASK_UNSET && o.dmask == CLI_MASK_UNSET);
 	assert_true(o.uid == -1 && o.gid == -1);
 	assert_false(o.foreground || o.read_only || o.offline || o.nonempty || o.insecure);
 	assert_string_equal(w.operands[0], "a@example.org");

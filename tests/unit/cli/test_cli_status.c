@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli_status.h"
 #include "cli_test.h"
+#include "json.h"
 
 #define NOW_MS 1764086400000 /* 2025-11-25 16:00 UTC */
 
@@ -171,7 +172,7 @@ static void test_json_strings(void **state)
 		char *exact = rows[i].in != NULL ? strdup(rows[i].in) : NULL;
 		struct buf out = BUF_INIT(1024);
 
-		assert_int_equal(cli_json_string(&out, exact), 0);
+		assert_int_equal(json_string(&out, exact), 0);
 		assert_string_equal(out.data, rows[i].out);
 		buf_release(&out);
 		free(exact);

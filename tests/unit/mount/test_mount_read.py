@@ -139,7 +139,7 @@ def test_sequential_reader_gets_exact_bodies(probe):
 
 def test_virtual_files(mounted):
     assert ".imapfs" not in os.listdir(mounted.point)
-    assert sorted(os.listdir(mounted.path(".imapfs"))) == ["counter", "lost+found", "partial", "status"]
+    assert sorted(os.listdir(mounted.path(".imapfs"))) == ["counter", "events", "lost+found", "partial", "status"]
     for tool in (["cat"], ["tail", "-n", "5"], ["grep", "-a", "number"]):
         last = 0
         for _ in range(3):
