@@ -160,7 +160,7 @@ def change_work(server, what, n):
 @pytest.mark.parametrize("level", LEVELS)
 def test_cut_behind_each_line(tmp_path, level, request):
     """The session ends behind a line of a resync's answers, in both orders, with each combination of what
-    another client has done (every fifth line, the combinations in turn; --cuts=all: each at each): the same
+    another client has done (every eighth line, the combinations in turn; --cuts=all: each at each): the same
     end state.
     R099, R172, R179, R256, R259, R260, R263"""
     every = request.config.getoption("--cuts") == "all"
@@ -173,7 +173,7 @@ def test_cut_behind_each_line(tmp_path, level, request):
             d.wait()
         plans = itertools.product(COMBINATIONS[1:], (False, True)) if every else [(None, False), (None, True)]
         for what, backwards in plans:
-            for lines in itertools.count(*(0, 1) if every else (2 * backwards + len(level) % 3, 5)):
+            for lines in itertools.count(*(0, 1) if every else (4 * backwards + len(level) % 5, 8)):
                 turns += 1
                 doing = what or COMBINATIONS[1 + turns % (len(COMBINATIONS) - 1)]
                 change_work(server, doing, turns)
