@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "wordset.h"
 
@@ -11,6 +12,8 @@
  * only at the last actions on the same message, never past one that is not QUEUED, and never
  * past one that made a copy.
  */
+
+enum { COPY_HEAD = 65536 }; /* where a Message-ID is looked for */
 
 static bool may_fold(struct store *s, const struct store_op *op)
 {
@@ -312,7 +315,7 @@ static int find_trash(struct store *s, const struct store_node *n, int64_t *tras
 static int message_remove_locked(struct store *s, int64_t id, enum store_delete mode)
 {
 	struct store_node n;
-	int64_t trash = 0;
+	int64_t trash = 0, place = 0;
 	int r = get_message(s, id, &n);
 
 	if (r == 0 && n.parent == 0)
@@ -331,7 +334,11 @@ static int message_remove_locked(struct store *s, int64_t id, enum store_delete 
 		r = cancel_birth(s, id);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = log_delete(s, &n, mode, trash);
+	if (trash != 0)
+		r = store_message_place(s, id, &place);
+	if (r >= 0 &&
+	    (trash == 0 || place != trash)) /* else a move out of it was just taken back */
+		r = log_delete(s, &n, mode, trash);
 	if (r < 0)
 		return r;
 	return trash ? store_node_place_free(s, id, trash, n.name)
@@ -469,6 +476,23 @@ int store_message_move(struct store *s, int64_t id, int64_t mailbox, const char 
 
 /* ---- copy ---- */
 
+/* What the bytes say that are copied: those of an edit have not become the source's facts yet. */
+static int copy_facts(struct store *s, const struct store_node *n, int64_t copy)
+{
+	_cleanup_free_ char *head = mem_alloc(COPY_HEAD);
+	_cleanup_free_ char *id = NULL;
+	int fd = store_spool_open(s, n->spool, 0);
+	ssize_t len = fd >= 0 ? pread(fd, head, COPY_HEAD, 0) : -1;
+
+	store_spool_close(fd);
+	if (len < 0)
+		return ERR_IO;
+	id = store_body_message_id(head, (size_t)len);
+	return store_db_run(&s->db,
+	                    "UPDATE message SET message_id = ?2, server_size = ?3 WHERE id = ?1",
+	                    "isi", copy, id, n->size);
+}
+
 static int copy_rows(struct store *s, const struct store_node *n, int64_t mailbox, const char *name,
                      int64_t *copy)
 {
@@ -486,8 +510,8 @@ static int copy_rows(struct store *s, const struct store_node *n, int64_t mailbo
 			" message_id, server_flags) SELECT ?2, date, zone, server_size, body,"
 			" ?4, message_id, ?3 FROM message WHERE id = ?1",
 			"iisi", n->id, id, flags ? flags : "", n->spool);
-	if (r == 0 && n->spool == 0)
-		r = store_pack_share(s, n->id, id);
+	if (r == 0)
+		r = n->spool ? copy_facts(s, n, id) : store_pack_share(s, n->id, id);
 	if (r == 0)
 		*copy = id;
 	return r;

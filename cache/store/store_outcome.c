@@ -2,6 +2,7 @@
 #include "store_priv.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "wordset.h"
 
@@ -105,15 +106,25 @@ int store_edit_id(struct store *s, const struct store_op *op)
 				 "is", op->message, op->name);
 }
 
+/* Of what was sent; the node may have newer bytes by now.  -1: not to be had. */
+static int64_t spool_size(struct store *s, int64_t spool)
+{
+	int fd = store_spool_open(s, spool, 0);
+	struct stat st;
+	int64_t size = fd >= 0 && fstat(fd, &st) == 0 ? st.st_size : -1;
+
+	store_spool_close(fd);
+	return size;
+}
+
 /* The server has these bytes now; the body of what they replace is of no use any more. */
 static int done_upload(struct store *s, const struct store_op *op, const struct store_op_done *res)
 {
+	int64_t size = spool_size(s, op->spool);
 	int r = store_db_run(&s->db,
 	                     "UPDATE message SET clean_spool = ?2, body = 0, server_size = CASE"
-	                     " WHEN (SELECT spool FROM node WHERE id = ?1) = ?2"
-	                     " THEN (SELECT size FROM node WHERE id = ?1) ELSE server_size END"
-	                     " WHERE id = ?1",
-	                     "ii", op->message, op->spool);
+	                     " WHEN ?3 >= 0 THEN ?3 ELSE server_size END WHERE id = ?1",
+	                     "iii", op->message, op->spool, size);
 
 	if (r == 0)
 		r = store_edit_id(s, op);

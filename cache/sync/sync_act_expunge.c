@@ -260,13 +260,28 @@ static bool to_trash(struct sync_batch *b)
 	return op->target != 0 && op->target != op->mailbox;
 }
 
+/* To be moved to where it is: never to be expunged. */
+static int is_there_already(struct sync_batch *b)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < b->count; i++) {
+		b->acts[i].new_uid = b->acts[i].op.uid;
+		r = sync_act_done(b, &b->acts[i], b->acts[i].op.uidvalidity);
+	}
+	return r;
+}
+
 int sync_run_delete(struct sync_batch *b)
 {
+	const struct store_op *first = &b->acts[0].op;
 	struct sync_box *box = NULL;
 	int r;
 
 	if (to_trash(b))
 		return sync_run_transfer(b);
+	if (first->delete_mode == STORE_DELETE_TRASH && first->target == first->mailbox)
+		return is_there_already(b);
 	r = sync_batch_open(b, b->acts[0].op.mailbox, &box);
 	if (r != 0)
 		return r < 0 ? r : 0;

@@ -149,6 +149,44 @@ static void test_copy_that_was_edited(void **state)
 	assert_spool(w, world_op(w, 1, STORE_OP_REPLACE).spool, "new words");
 }
 
+/* R137: a copy knows the Message-ID and length of the bytes that were copied, not of what the server has
+ * of an edited message; and what was sent has its own length, whatever was written since */
+static void test_facts_are_of_the_bytes(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, ""), copy;
+	struct store_op_done done = { .uidvalidity = 7, .uid = 6 };
+	struct store_message m;
+
+	edit(w, id, "Message-ID: <one@b>\r\n\r\none", "<one@b>");
+	OK(store_message_copy(w->s, id, w->work, "twin.eml", &copy));
+	OK(store_message_get(w->s, copy, &m));
+	assert_string_equal(m.message_id, "<one@b>");
+	assert_int_equal(m.server_size, 26);
+	store_message_release(&m);
+	edit(w, id, "Message-ID: <two@b>\r\n\r\ntwo and more", "<two@b>");
+	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_REPLACE).seq, &done));
+	OK(store_message_get(w->s, id, &m));
+	assert_string_equal(m.message_id, "<one@b>");
+	assert_int_equal(m.server_size, 26);
+	store_message_release(&m);
+}
+
+/* R134: out of the trash and back before anything was sent leaves the message in the trash: it is
+ * not expunged */
+static void test_trash_and_back(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->trash, 5, "");
+	struct store_node n;
+
+	OK(store_message_move(w->s, id, w->inbox, "x.eml", false, STORE_DELETE_TRASH));
+	OK(store_message_remove(w->s, id, STORE_DELETE_TRASH));
+	assert_int_equal(world_ops(w), 0);
+	OK(store_node_get(w->s, id, &n));
+	assert_int_equal(n.parent, w->trash);
+}
+
 /* R148: the same where the source is an upload of ours whose bytes the cache has not yet */
 static void test_copy_of_an_upload_being_written(void **state)
 {
@@ -338,6 +376,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dropped_after_a_reset, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_copy_that_was_edited, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_unblocked_move_is_shown, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_facts_are_of_the_bytes, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_trash_and_back, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_open_actions, world_up, world_down),
 	};
 
