@@ -17,7 +17,8 @@ static int pragmas(struct store_db *db)
 		return r;
 	return store_db_script(db, "PRAGMA synchronous=NORMAL;"
 	                           "PRAGMA temp_store=MEMORY;"
-	                           "PRAGMA mmap_size=1073741824;"
+	                           /* mapped pages count as resident: not more with more mail */
+	                           "PRAGMA mmap_size=67108864;"
 	                           "PRAGMA wal_autocheckpoint=4000;"
 	                           "PRAGMA journal_size_limit=67108864;");
 }
