@@ -49,7 +49,7 @@ static const char help[] =
 	"  -o disable=WORD:WORD      capabilities of the server not to use\n"
 	"  -o config=, state-dir=, cache-dir=\n"
 	"  -o ro, allow_other, default_permissions, nonempty, uid=, gid=, umask=, fmask=, dmask=, "
-        "fsname=\n";
+	"fsname=\n";
 
 /* Descriptors 0 to 2 are always there, so that no database lands on one of them. */
 static void hold_standard_descriptors(void)
