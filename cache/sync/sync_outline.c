@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sync_outline_priv.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -64,6 +65,8 @@ static char *label_of(const struct imap_part *p)
 	                   p->subtype ? p->subtype : "?", name ? " \"" : "", name ? name : "",
 	                   name ? "\"" : "");
 
+	for (char *c = label; *c && *c != '"'; c++) /* Cyrus spells types in capitals */
+		*c = (char)tolower((unsigned char)*c);
 	clean(label);
 	return label;
 }

@@ -53,8 +53,8 @@ def _kind(request):
 
 
 @pytest.fixture(scope="session")
-def generator():
-    return mail.Generator()
+def generator(kind):
+    return mail.Generator(legal=kind.legal)
 
 
 @pytest.fixture(name="place")

@@ -125,6 +125,7 @@ def test_key_that_others_can_read(server, doctor):
     assert status == 2 and "chmod 600" in out
 
 
+@pytest.mark.dovecot
 @pytest.mark.parametrize("fault, says", [("expired", "has expired"), ("elsewhere", "wrong host"),
                                          ("self-signed", "self-signed"),
                                          ("stranger", "unknown issuer")])
@@ -197,6 +198,7 @@ def test_token_renewed(server, doctor, place, bad):
     assert status == 6 and runs(place) == 2 and "does not accept the token" in out, out
 
 
+@pytest.mark.dovecot
 def test_token_expires_while_mounted(make_server, make_mount, make_client, place, generator):
     """The server asks an authority whose tokens come and go; a mount lives through that, and
     runs the command only when its token is refused."""
@@ -238,6 +240,7 @@ def imap_process(server):
             "2>/dev/null")
 
 
+@pytest.mark.dovecot
 def test_tunnel(make_server, make_mount, doctor, generator, make_client):
     """PREAUTH: no password is asked for; a whole mount over a command's input and output."""
     server = make_server([("INBOX", generator.mail(i)) for i in range(3)])

@@ -65,6 +65,10 @@ class Cyrus(Server):
         self.extra = extra
         super().__init__(directory, users)
 
+    @staticmethod
+    def legal(mailbox):
+        return mailbox.replace("%", "")
+
     def _environment(self):
         libraries = [f"{UNPACKED}/usr/lib/x86_64-linux-gnu", f"{UNPACKED}/usr/lib"]
         return {**super()._environment(), "LD_LIBRARY_PATH": ":".join(libraries),

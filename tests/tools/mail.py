@@ -66,8 +66,9 @@ def address(person):
 class Generator:
     """mail(i) is the i-th message; the same for every Generator of that seed."""
 
-    def __init__(self, seed=1):
+    def __init__(self, seed=1, legal=str):
         self.seed = seed
+        self.legal = legal  # what a server makes of the name of a mailbox
         rng = random.Random(f"pool {seed}")
         text = []
         while sum(map(len, text)) < 400_000:
@@ -156,7 +157,7 @@ class Generator:
     def account(self, count):
         """`count` (mailbox, Mail) pairs spread over MAILBOXES."""
         rng = random.Random(f"boxes {self.seed}")
-        names = [name for name, _ in MAILBOXES]
+        names = [self.legal(name) for name, _ in MAILBOXES]
         shares = [share for _, share in MAILBOXES]
         for i in range(count):
             box = names[i] if i < len(names) else rng.choices(names, shares)[0]

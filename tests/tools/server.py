@@ -101,6 +101,11 @@ class Server:
         """What a user is called at LOGIN."""
         return user
 
+    @staticmethod
+    def legal(mailbox):
+        """The name, without what the server allows in no name."""
+        return mailbox
+
     def _place(self):
         """A server started again in the same directory is the same server."""
         if os.path.exists(self._kept):

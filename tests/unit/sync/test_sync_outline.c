@@ -36,7 +36,7 @@ static void test_choice(void **state)
 {
 	struct imap_part inner[] = { LEAF("TEXT", "plain", 100), LEAF("text", "html", 200) };
 	struct imap_part parts[] = {
-		LEAF("video", "mp4", 5000000000),
+		LEAF("VIDEO", "mp4", 5000000000),
 		{ .type = (char *)"multipart",
 		  .subtype = (char *)"alternative",
 		  .params = (char *)"boundary=in",
