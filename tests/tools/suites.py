@@ -204,6 +204,8 @@ def _junit_results(path):
             failed.append(f"{case.get('classname', '').split('.')[-1]}::{case.get('name')}")
         elif case.find("skipped") is None:
             passed += 1
+        else:
+            print(f"{case.get('name')}: {case.find('skipped').get('message')}")
     return passed, failed
 
 
