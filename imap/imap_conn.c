@@ -82,6 +82,7 @@ void imap_conn_free(struct imap_conn **conn)
 	*conn = NULL;
 	if (c == NULL)
 		return;
+	imap_conn_deflate_free(c);
 	imap_conn_tls_free(c);
 	if (c->wake_fd >= 0)
 		close(c->wake_fd);
@@ -155,12 +156,10 @@ static int64_t io_failed(struct imap_conn *c)
 	                                 : strerror(errno));
 }
 
-int64_t imap_conn_read(struct imap_conn *c, void *dst, size_t cap)
+int64_t imap_conn_raw_read(struct imap_conn *c, void *dst, size_t cap)
 {
 	ssize_t n;
 
-	if (c->cut)
-		return ERR_OFFLINE;
 	if (c->ssl != NULL)
 		return imap_conn_tls_read(c, dst, cap);
 	n = recv(c->fd, dst, cap, MSG_DONTWAIT);
@@ -169,16 +168,30 @@ int64_t imap_conn_read(struct imap_conn *c, void *dst, size_t cap)
 	return n > 0 ? n : io_failed(c);
 }
 
-int64_t imap_conn_write(struct imap_conn *c, const void *src, size_t len)
+int64_t imap_conn_raw_write(struct imap_conn *c, const void *src, size_t len)
 {
 	ssize_t n;
 
-	if (c->cut)
-		return ERR_OFFLINE;
 	if (c->ssl != NULL)
 		return imap_conn_tls_write(c, src, len);
 	n = send(c->fd, src, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	return n >= 0 ? n : io_failed(c);
+}
+
+int64_t imap_conn_read(struct imap_conn *c, void *dst, size_t cap)
+{
+	if (c->cut)
+		return ERR_OFFLINE;
+	return c->deflate != NULL ? imap_conn_deflate_read(c, dst, cap)
+	                          : imap_conn_raw_read(c, dst, cap);
+}
+
+int64_t imap_conn_write(struct imap_conn *c, const void *src, size_t len)
+{
+	if (c->cut)
+		return ERR_OFFLINE;
+	return c->deflate != NULL ? imap_conn_deflate_write(c, src, len)
+	                          : imap_conn_raw_write(c, src, len);
 }
 
 /* The flag is set before the descriptor becomes readable, so that whoever finds the flag
@@ -208,7 +221,8 @@ static int conn_events(const struct imap_conn *c, bool writing)
 int imap_conn_wait(struct imap_conn *c, bool writing, int64_t deadline_ms)
 {
 	struct pollfd fds[] = {
-		{ .fd = c->fd, .events = (short)conn_events(c, writing) },
+		{ .fd = c->fd,
+		  .events = (short)conn_events(c, writing || imap_conn_deflate_has_output(c)) },
 		{ .fd = c->wake_fd, .events = POLLIN },
 		{ .fd = c->cancel_fd, .events = POLLIN },
 	};
@@ -219,7 +233,8 @@ int imap_conn_wait(struct imap_conn *c, bool writing, int64_t deadline_ms)
 
 		if (imap_conn_woken(c))
 			return ERR_CANCELED;
-		if (c->cut || (c->ssl != NULL && !c->drained && SSL_has_pending(c->ssl)))
+		if (c->cut || imap_conn_deflate_has_input(c) ||
+		    (c->ssl != NULL && !c->drained && SSL_has_pending(c->ssl)))
 			return 1;
 		n = poll(fds, 3, left);
 		if (n > 0 && fds[1].revents != 0)

@@ -63,6 +63,11 @@ void imap_conn_describe_tls(const struct imap_conn *c, char text[IMAP_TLS_TEXT_M
 const char *imap_conn_binding(const struct imap_conn *c, unsigned char out[IMAP_BINDING_MAX],
                               size_t *len);
 
+/* From here on both directions are compressed (RFC 4978); the first `len` bytes of what comes
+ * are in `early` already.  ERR_LIMIT: no memory. */
+int imap_conn_start_deflate(struct imap_conn *c, const void *early, size_t len);
+bool imap_conn_is_deflated(const struct imap_conn *c);
+
 /* True when the other end is a command of ours. */
 bool imap_conn_is_tunnel(const struct imap_conn *c);
 

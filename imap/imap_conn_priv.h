@@ -24,6 +24,7 @@ struct imap_conn {
 	SSL_CTX *ctx;
 	SSL *ssl;
 	BIO_METHOD *method;
+	struct imap_deflate *deflate; /* NULL: not compressed */
 	char problem[ERR_REASON_MAX];
 };
 
@@ -45,6 +46,17 @@ int imap_conn_cert_refused(const struct imap_conn *c, long verdict, struct err_r
 int64_t imap_conn_tls_read(struct imap_conn *c, void *dst, size_t cap);
 int64_t imap_conn_tls_write(struct imap_conn *c, const void *src, size_t len);
 void imap_conn_tls_free(struct imap_conn *c);
+
+/* What is beneath compression: TLS or the socket. */
+int64_t imap_conn_raw_read(struct imap_conn *c, void *dst, size_t cap);
+int64_t imap_conn_raw_write(struct imap_conn *c, const void *src, size_t len);
+
+/* imap_conn_deflate.c: compression's half of read, write, wait and free. */
+int64_t imap_conn_deflate_read(struct imap_conn *c, void *dst, size_t cap);
+int64_t imap_conn_deflate_write(struct imap_conn *c, const void *src, size_t len);
+bool imap_conn_deflate_has_input(const struct imap_conn *c);
+bool imap_conn_deflate_has_output(const struct imap_conn *c);
+void imap_conn_deflate_free(struct imap_conn *c);
 
 /* Notes why the link is over; returns ERR_OFFLINE. */
 int imap_conn_lost(struct imap_conn *c, const char *why);

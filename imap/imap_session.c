@@ -189,6 +189,19 @@ static void know_server(struct imap_session *s, const struct imap_options *opt)
 	s->disable = words;
 }
 
+/* RFC 2971: what we are, and nothing about whose.  Some servers let nobody select a mailbox
+ * without it; none is waited for. */
+static void introduce(struct imap_session *s)
+{
+	struct imap_cmd *cmd;
+
+	if (!imap_session_has(s, "ID"))
+		return;
+	cmd = imap_cmd_new("ID");
+	imap_cmd_raw(cmd, "(\"name\" \"imapfs\" \"version\" \"" IMAPFS_VERSION "\")");
+	imap_entry_queue_own(s, &cmd, IMAP_ENTRY_PLAIN, NULL, NULL);
+}
+
 int imap_session_open_fd(const struct imap_options *opt, int cancel_fd, struct imap_session **out,
                          struct err_reason *why)
 {
@@ -213,6 +226,7 @@ int imap_session_open_fd(const struct imap_options *opt, int cancel_fd, struct i
 		imap_session_close(&s);
 		return r;
 	}
+	introduce(s);
 	imap_conn_forget_cancel(s->conn);
 	*out = s;
 	return 0;
@@ -247,7 +261,7 @@ void imap_session_close(struct imap_session **session)
 	if (s == NULL)
 		return;
 	s->handler.data = NULL; /* the server's good-bye is for nobody */
-	if (s->count == 0 && !atomic_load(&s->aborted) &&
+	if (imap_session_outstanding(s) == 0 && !atomic_load(&s->aborted) &&
 	    s->state >= IMAP_STATE_NOT_AUTHENTICATED && s->state <= IMAP_STATE_SELECTED)
 		log_out(s);
 	(void)imap_session_fail(s, ERR_OFFLINE, "session is closed");
@@ -328,6 +342,7 @@ void imap_session_facts(const struct imap_session *s, struct imap_facts *out)
 	*out = (struct imap_facts){ 0 };
 	imap_conn_describe_tls(s->conn, out->tls, out->pin);
 	snprintf(out->mechanism, sizeof(out->mechanism), "%s", s->mechanism);
+	out->compressed = imap_conn_is_deflated(s->conn);
 }
 
 const struct err_reason *imap_session_reason(const struct imap_session *s)

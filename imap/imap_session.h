@@ -97,6 +97,7 @@ struct imap_facts {
 	char tls[80];                       /* "TLSv1.3 TLS_AES_256_GCM_SHA384" */
 	char pin[80];                       /* of the server's key */
 	char mechanism[IMAP_MECHANISM_MAX]; /* "SCRAM-SHA-256"; "PREAUTH": no need to sign in */
+	bool compressed;
 };
 void imap_session_facts(const struct imap_session *s, struct imap_facts *out);
 

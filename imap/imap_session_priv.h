@@ -34,6 +34,7 @@ struct imap_entry {
 	uint64_t start;         /* where in the stream its first byte is */
 	bool started;           /* its first bytes are in `out`: `start` holds */
 	bool selecting;         /* untagged data is about the mailbox it selects */
+	bool own;               /* of the session itself: nobody waits for it */
 	bool replied;           /* the reply came before all was sent: it is in `reply` */
 	struct imap_resp reply;
 	struct imap_sasl *sasl; /* its caller's; NULL when that has gone away */
@@ -59,8 +60,9 @@ struct imap_session {
 	struct buf in;
 	size_t in_pos;
 	struct imap_framer framer;
-	bool drop_rest; /* what is buffered must not be looked at */
-	bool data_seen; /* untagged data came since this was last cleared */
+	bool compress_rest; /* what is buffered is compressed */
+	bool drop_rest;     /* what is buffered must not be looked at */
+	bool data_seen;     /* untagged data came since this was last cleared */
 
 	/* sending: out.data[out_pos..] is not handed to the connection */
 	struct buf out;
@@ -70,11 +72,11 @@ struct imap_session {
 	struct imap_entry *head, *tail; /* in the order of sending */
 	struct imap_entry *sending;     /* the first that is not wholly in `out` */
 	struct imap_entry *alone;       /* nothing else is sent until it has ended */
-	size_t count;
-	size_t piece;     /* of `sending`: the next to go out */
-	uint64_t offset;  /* in a literal: how much of it has gone out */
-	bool announced;   /* the literal's "{n}" has gone out */
-	bool awaits_plus; /* and the server has not asked for its bytes yet */
+	size_t count, own;              /* all of them; those of the session itself */
+	size_t piece;                   /* of `sending`: the next to go out */
+	uint64_t offset;                /* in a literal: how much of it has gone out */
+	bool announced;                 /* the literal's "{n}" has gone out */
+	bool awaits_plus;               /* and the server has not asked for its bytes yet */
 
 	int64_t limit_ms;  /* while opening: when even a talkative server has to be done; else 0 */
 	int64_t active_ms; /* when bytes last moved, or waiting began */
@@ -85,6 +87,9 @@ struct imap_session {
 	unsigned strays;     /* tagged replies to no command, and empty lines */
 	bool input_since_send;
 	struct imap_traffic traffic;
+	bool compress_asked;
+	int slow_samples;
+	uint64_t measured, waited_us;       /* bytes received, and the time waited for them */
 	char mechanism[IMAP_MECHANISM_MAX]; /* by which it signed in */
 };
 
@@ -106,6 +111,9 @@ enum imap_entry_kind imap_entry_kind_of(const struct imap_cmd *cmd);
 int imap_entry_refuse(const struct imap_session *s, struct imap_cmd **cmd);
 struct imap_entry *imap_entry_queue(struct imap_session *s, struct imap_cmd **cmd,
                                     enum imap_entry_kind kind, imap_done_fn done, void *ctx);
+/* The same for what nobody but the session cares about: it is not outstanding to others. */
+void imap_entry_queue_own(struct imap_session *s, struct imap_cmd **cmd, enum imap_entry_kind kind,
+                          imap_done_fn done, void *ctx);
 /* Takes it off the list, tells its `done`, frees it.  `resp` may be NULL. */
 void imap_entry_finish(struct imap_session *s, struct imap_entry *e, int err,
                        struct imap_resp *resp);
@@ -127,6 +135,12 @@ void imap_session_early_reply(struct imap_session *s, struct imap_entry *e, stru
  * 0; or the link's error. */
 int imap_session_read(struct imap_session *s);
 void imap_session_drop_input(struct imap_session *s);
+
+/* imap_session_compress.c: a wait of so long has ended; so much has come; the server has
+ * begun to compress. */
+void imap_session_measure(struct imap_session *s, int64_t waited_us);
+void imap_session_weigh(struct imap_session *s, size_t received);
+int imap_session_start_compress(struct imap_session *s);
 
 /* imap_session_run.c */
 /* One turn of read, write, wait.  1: bytes moved; 0: the deadline passed; <0. */

@@ -255,6 +255,8 @@ static int handle_input(struct imap_session *s)
 			imap_session_drop_input(s);
 			return 0;
 		}
+		if (s->compress_rest)
+			return imap_session_start_compress(s);
 	}
 	if (r < 0)
 		return imap_session_fail(s, r,
@@ -280,10 +282,12 @@ static char *make_room(struct imap_session *s)
 
 int imap_session_read(struct imap_session *s)
 {
-	char *dst = make_room(s);
+	int r = s->compress_rest ? imap_session_start_compress(s) : 0;
+	char *dst = r == 0 ? make_room(s) : NULL;
 	int64_t n;
-	int r;
 
+	if (r < 0)
+		return r;
 	if (dst == NULL)
 		return imap_session_fail(s, ERR_LIMIT, "a reply is over a limit");
 	n = imap_conn_read(s->conn, dst, READ_BYTES);
@@ -295,6 +299,7 @@ int imap_session_read(struct imap_session *s)
 	s->traffic.received_bytes += (uint64_t)n;
 	s->input_since_send = true;
 	s->active_ms = clock_mono_ms();
+	imap_session_weigh(s, (size_t)n);
 	r = handle_input(s);
 	return r < 0 ? r : 1;
 }

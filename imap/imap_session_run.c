@@ -15,6 +15,7 @@ static int woken(struct imap_session *s)
 
 int imap_session_pump(struct imap_session *s, int64_t deadline_ms)
 {
+	int64_t begun_us;
 	int got, put, r;
 
 	if (s->state == IMAP_STATE_CLOSED)
@@ -30,7 +31,9 @@ int imap_session_pump(struct imap_session *s, int64_t deadline_ms)
 		return put;
 	if (got > 0 || put > 0)
 		return 1;
+	begun_us = clock_mono_us();
 	r = imap_conn_wait(s->conn, imap_session_has_output(s), deadline_ms);
+	imap_session_measure(s, clock_mono_us() - begun_us);
 	return r == ERR_CANCELED ? woken(s) : r;
 }
 
@@ -100,7 +103,7 @@ static bool few_outstanding(const void *ctx)
 {
 	const struct few *f = ctx;
 
-	return f->s->count <= f->leave;
+	return imap_session_outstanding(f->s) <= f->leave;
 }
 
 int imap_session_run(struct imap_session *s, size_t leave)
@@ -224,7 +227,7 @@ int imap_session_idle(struct imap_session *s, int max_ms)
 
 	if (s->state == IMAP_STATE_CLOSED)
 		return s->error;
-	if (s->in_callback || s->count > 0 || !imap_session_has(s, "IDLE") ||
+	if (s->in_callback || imap_session_outstanding(s) > 0 || !imap_session_has(s, "IDLE") ||
 	    s->state < IMAP_STATE_AUTHENTICATED)
 		return ERR_INVAL;
 	if (imap_conn_woken(s->conn))

@@ -57,6 +57,13 @@ struct imap_entry *imap_entry_queue(struct imap_session *s, struct imap_cmd **cm
 	return e;
 }
 
+void imap_entry_queue_own(struct imap_session *s, struct imap_cmd **cmd, enum imap_entry_kind kind,
+                          imap_done_fn done, void *ctx)
+{
+	imap_entry_queue(s, cmd, kind, done, ctx)->own = true;
+	s->own++;
+}
+
 int imap_entry_refuse(const struct imap_session *s, struct imap_cmd **cmd)
 {
 	int r = imap_cmd_error(*cmd) < 0 ? ERR_INVAL : 0;
@@ -80,7 +87,7 @@ int imap_session_send(struct imap_session *s, struct imap_cmd **cmd, imap_done_f
 
 size_t imap_session_outstanding(const struct imap_session *s)
 {
-	return s->count;
+	return s->count - s->own;
 }
 
 struct imap_entry *imap_entry_find(struct imap_session *s, const char *tag)
@@ -114,6 +121,7 @@ static void unlink_entry(struct imap_session *s, struct imap_entry *e)
 	if (s->tail == e)
 		s->tail = before;
 	s->count--;
+	s->own -= e->own;
 }
 
 static void free_entry(struct imap_entry *e)

@@ -17,6 +17,11 @@ int64_t clock_mono_ms(void)
 	return now_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
+int64_t clock_mono_us(void)
+{
+	return now_ns(CLOCK_MONOTONIC) / 1000;
+}
+
 int64_t clock_boot_ms(void)
 {
 	return now_ns(CLOCK_BOOTTIME) / 1000000;

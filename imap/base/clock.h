@@ -7,6 +7,9 @@
 /* Milliseconds of CLOCK_MONOTONIC: for deadlines. */
 int64_t clock_mono_ms(void);
 
+/* Microseconds of the same: for rates. */
+int64_t clock_mono_us(void);
+
 /* Milliseconds of CLOCK_BOOTTIME: advances during suspend. */
 int64_t clock_boot_ms(void);
 

@@ -9,6 +9,7 @@ import pytest
 
 from tools import oauth
 from tools.dovecot import Dovecot
+from tools.mail import Mail
 from tools.mount import default_binary, wait_until
 from tools.tls import CertificateAuthority
 
@@ -228,6 +229,32 @@ def test_token_expires_while_mounted(make_server, make_mount, make_client, place
         mount.unmount()
     finally:
         authority.close()
+
+
+# ---- Compression ----
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_slow_link_is_compressed(make_server, make_proxy, make_mount, disabled):
+    """Fewer bytes go over a slow link than the messages have; what arrives is what was there."""
+    line = b"the same words again and again, as people write them\r\n"
+    mails = [Mail(b"Subject: %d\r\n\r\n" % n + line * 7000, 1700000000 + n, frozenset(), "")
+             for n in range(24)]
+    server = make_server([("INBOX", m) for m in mails],
+                         extra="protocol imap {\n  mail_plugins = zlib imap_zlib\n}")
+    proxy = make_proxy(server.port, rate=3e6)
+    mount = make_mount(proxy.port, connections="1",
+                       **({"disable": "COMPRESS=DEFLATE"} if disabled else {}))
+    mount.sync()
+    mount.wait_bodies()
+    size = sum(len(m.data) for m in mails)
+    assert (proxy.bytes["down"] > size) == disabled, proxy.bytes
+    for n, m in enumerate(mails, 1):
+        with open(mount.message("INBOX", n), "rb") as f:
+            assert f.read() == m.data
+    with open(mount.path("INBOX", "new.eml"), "wb") as f:
+        f.write(mails[0].data)
+    mount.sync()
+    mount.unmount()
 
 
 # ---- Tunnels ----

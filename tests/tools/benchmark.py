@@ -85,9 +85,9 @@ def run_mbsync(directory, port):
     return timed("mbsync", "-q", "-c", conf, "-a", env={**os.environ, "HOME": directory})[0]
 
 
-def run_imapfs(directory, port):
+def run_imapfs(directory, port, **options):
     """From the start of the program until every body is here; (seconds, the mount)."""
-    mount = Mount(directory, port)
+    mount = Mount(directory, port, **options)
     start = time.monotonic()
     mount.start()
     mount.sync(1200)
@@ -117,6 +117,38 @@ def first_sync(account, delay, rounds, work):
             results[name].append(took)
             shutil.rmtree(directory)
     return {name: statistics.median(r) for name, r in results.items()}, wire
+
+
+def compression(words, work):
+    """The first sync over a slow link and on loopback, with compression and without."""
+    server = Dovecot(extra="protocol imap {\n  mail_plugins = zlib imap_zlib\n}")
+    mails = list(Generator().account(words.messages))
+    server.fill(mails)
+    server.start()
+    print(f"{len(mails)} messages, {sum(len(m.data) for _, m in mails) / 1e6:.0f} MB, "
+          f"median of {words.rounds} rounds; {default_binary()}")
+    try:
+        for rate in (2e6, 0):
+            times, wire = {"with": [], "without": []}, {}
+            for n in range(words.rounds):
+                for name in ("with", "without") if n % 2 else ("without", "with"):
+                    options = {} if name == "with" else {"disable": "COMPRESS=DEFLATE"}
+                    directory = tempfile.mkdtemp(dir=work)
+                    settle()
+                    with Proxy(server.port, rate=rate) as proxy:
+                        took, mount = run_imapfs(directory, proxy.port, **options)
+                        wire[name] = proxy.bytes["down"]
+                        mount.unmount()
+                        mount.close()
+                    times[name].append(took)
+                    shutil.rmtree(directory)
+            medians = {name: statistics.median(t) for name, t in times.items()}
+            print(f"\n{'2 MB/s' if rate else 'loopback'}")
+            for name in ("without", "with"):
+                print(f"  {name + ' compression':22}{medians[name]:9.2f} s{wire[name]:13} bytes")
+            print(f"  {'ratio':22}{medians['with'] / medians['without']:9.2f}")
+    finally:
+        server.close()
 
 
 def verify_complete(mount, account):
@@ -311,7 +343,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--delay", type=float, action="append",
                         help="round trips in ms, default 0 and 100")
-    parser.add_argument("--only", choices=("sync", "mount", "resync", "scale"))
+    parser.add_argument("--only", choices=("sync", "mount", "resync", "scale", "compress"))
     parser.add_argument("--mailboxes", type=int, default=200, help="of --only resync")
     parser.add_argument("--big", type=int, default=100000,
                         help="messages of the mailbox with one changed flag in --only resync")
@@ -320,10 +352,12 @@ def main():
                         help="of --only scale: maildir or another word of mount_probe")
     words = parser.parse_args()
     work = tempfile.mkdtemp(prefix="imapfs-bench-", dir="/tmp")
-    if words.only in ("resync", "scale"):
+    if words.only in ("resync", "scale", "compress"):
         try:
             if words.only == "resync":
                 resync(words, work)
+            elif words.only == "compress":
+                compression(words, work)
             else:
                 scale.run(os.environ["MOUNT_PROBE"], words.messages, words.rounds, words.size,
                           words.mount, work)

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <zlib.h>
 #include <cmocka.h>
 
 #define PATIENCE_S 8
@@ -29,6 +30,9 @@ struct scripted {
 	pthread_t thread;
 	SSL_CTX *ctx;
 	SSL *ssl;
+	bool deflated;
+	z_stream in, out;
+	unsigned char raw;
 	char problem[400];
 };
 
@@ -42,7 +46,7 @@ static bool __attribute__((format(printf, 2, 3))) flunk(struct scripted *s, cons
 	return false;
 }
 
-static bool put_some(struct scripted *s, const char *data, size_t len)
+static bool put_raw(struct scripted *s, const char *data, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = s->ssl != NULL ? SSL_write(s->ssl, data, (int)len)
@@ -54,6 +58,20 @@ static bool put_some(struct scripted *s, const char *data, size_t len)
 		len -= (size_t)n;
 	}
 	return true;
+}
+
+static bool put_some(struct scripted *s, const char *data, size_t len)
+{
+	static char packed[64 << 10]; /* one server of a program compresses */
+
+	if (!s->deflated)
+		return put_raw(s, data, len);
+	s->out.next_in = (unsigned char *)(uintptr_t)data;
+	s->out.avail_in = (unsigned)len;
+	s->out.next_out = (unsigned char *)packed;
+	s->out.avail_out = sizeof(packed);
+	deflate(&s->out, Z_SYNC_FLUSH);
+	return put_raw(s, packed, sizeof(packed) - s->out.avail_out);
 }
 
 static bool put(struct scripted *s, const char *data, size_t len)
@@ -68,9 +86,26 @@ static bool put(struct scripted *s, const char *data, size_t len)
 	return true;
 }
 
-static ssize_t get(struct scripted *s, char *dst, size_t len)
+static ssize_t get_raw(struct scripted *s, char *dst, size_t len)
 {
 	return s->ssl != NULL ? SSL_read(s->ssl, dst, (int)len) : recv(s->fd, dst, len, 0);
+}
+
+static ssize_t get(struct scripted *s, char *dst, size_t len)
+{
+	if (!s->deflated)
+		return get_raw(s, dst, len);
+	s->in.next_out = (unsigned char *)dst;
+	s->in.avail_out = (unsigned)len;
+	while (s->in.avail_out == len) {
+		if (inflate(&s->in, Z_SYNC_FLUSH) == Z_OK && s->in.avail_out < len)
+			break;
+		if (get_raw(s, (char *)&s->raw, 1) != 1)
+			return 0;
+		s->in.next_in = &s->raw;
+		s->in.avail_in = 1;
+	}
+	return (ssize_t)(len - s->in.avail_out);
 }
 
 /* A line without its CRLF. */
@@ -143,6 +178,23 @@ static bool send_many(struct scripted *s, long count)
 	return true;
 }
 
+static bool send_slowly(struct scripted *s, long count, int ms)
+{
+	for (; count > 0; count -= 16 << 10) {
+		if (!send_many(s, count < 16 << 10 ? count : 16 << 10))
+			return false;
+		usleep((unsigned)ms * 1000);
+	}
+	return true;
+}
+
+static bool start_deflate(struct scripted *s)
+{
+	s->deflated = inflateInit2(&s->in, -MAX_WBITS) == Z_OK &&
+	              deflateInit2(&s->out, 6, Z_DEFLATED, -MAX_WBITS, 8, 0) == Z_OK;
+	return s->deflated;
+}
+
 static bool serve_fetches(struct scripted *s, int count, long size)
 {
 	char line[200], tag[20], text[100];
@@ -205,6 +257,10 @@ static bool follow(struct scripted *s, const char *step)
 		return accept_tls(s);
 	case 'X':
 		return shutdown(s->fd, SHUT_RDWR) == 0 || true;
+	case 'D':
+		return start_deflate(s);
+	case 'L':
+		return sscanf(arg, "%ld %d", &size, &count) == 2 && send_slowly(s, size, count);
 	case 'W':
 		return say_until_gone(s, arg);
 	case 'P':
@@ -300,6 +356,10 @@ static void stop(struct scripted **server, char problem[400])
 	*server = NULL;
 	pthread_join(s->thread, NULL);
 	memcpy(problem, s->problem, sizeof(s->problem));
+	if (s->deflated) {
+		inflateEnd(&s->in);
+		deflateEnd(&s->out);
+	}
 	SSL_free(s->ssl);
 	SSL_CTX_free(s->ctx);
 	if (s->fd >= 0)

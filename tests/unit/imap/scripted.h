@@ -16,6 +16,8 @@
  *   "? text"    wants a line that begins so   "B n"      wants n bytes of anything
  *   "N ms"      wants silence for so long     "E"        wants the end of the connection
  *   "T"         does a TLS handshake          "X"        cuts the connection
+ *   "D"         from here on both directions are compressed
+ *   "L n ms"    sends n bytes "z", 16 KB at a time, so many milliseconds apart
  *   "W text"    sends the line again and again until the client is gone, 8 s at most
  *   "P n size"  answers n commands "Ai FETCH": reads one, writes `size` bytes, its OK, and
  *               does not read while it writes

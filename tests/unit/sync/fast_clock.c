@@ -62,6 +62,12 @@ int64_t clock_mono_ms(void)
 	return fast_ns(CLOCK_MONOTONIC, &mono_base) / 1000000;
 }
 
+/* Rates are those of the real world. */
+int64_t clock_mono_us(void)
+{
+	return real_ns(CLOCK_MONOTONIC) / 1000;
+}
+
 int64_t clock_boot_ms(void)
 {
 	return fast_ns(CLOCK_BOOTTIME, &boot_base) / 1000000;
