@@ -5,7 +5,9 @@ import os
 
 import pytest
 
-from tools import fsx, posix
+from tools import fsx, posix, posix_place
+
+POSIX = posix.__file__.removesuffix(".py")
 
 
 @pytest.fixture(name="account")
@@ -25,12 +27,12 @@ def run_all(mount, where, cases, messages):
         directory, other = (os.path.join(where(), f"{case.__name__}{x}") for x in ("", "-other"))
         os.makedirs(directory)
         os.makedirs(other)
-        place = posix.Place(directory, other, messages, mount.path("INBOX"))
+        place = posix_place.Place(directory, other, messages, mount.path("INBOX"))
         try:
             case(place)
         except (AssertionError, OSError) as e:
             line = e.__traceback__
-            while line.tb_next and line.tb_next.tb_frame.f_code.co_filename == posix.__file__ \
+            while line.tb_next and line.tb_next.tb_frame.f_code.co_filename.startswith(POSIX) \
                     and line.tb_next.tb_frame.f_code.co_name not in ("same", "true", "fails"):
                 line = line.tb_next
             failed.append(f"{case.__name__}:{line.tb_lineno}: {e}")
@@ -56,7 +58,7 @@ def test_posix(account, server_is):
     if server_is == "there":
         mount.sync()
         assert {f"Box/{name}" for name in os.listdir(mount.point + "/Box")
-                if not posix.scratch(name)} <= set(client.mailboxes())
+                if not posix_place.scratch(name)} <= set(client.mailboxes())
 
 
 def test_fsx(make_server, make_client, make_mount, generator):
