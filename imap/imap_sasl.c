@@ -239,8 +239,10 @@ int imap_sasl_answer(struct imap_sasl *s, const char *challenge, struct buf *lin
 		challenge = "";
 	if (s->rounds++ >= ROUNDS_MAX || (s->complete && !s->token))
 		return give_up(s, "server asks for more than there is to say");
-	if (from_base64(challenge, &in) < 0)
+	if (from_base64(challenge, &in) < 0) {
+		imap_sasl_wipe(&in);
 		return give_up(s, "server's challenge is no base64");
+	}
 	r = s->token ? token_round(s, &in, &out) : library_round(s, &in, &out);
 	if (r == 0 && to_base64(out.data != NULL ? out.data : "", out.len, line) < 0)
 		r = give_up(s, "the answer is too long");
