@@ -87,14 +87,6 @@ def test_usage(unmounted):
     assert re.match(r"imapfs \d", run(mount, "-V").stdout)
 
 
-def test_later_options_are_refused(unmounted):
-    """What this release does not do is said, not passed over."""
-    mount = unmounted()
-    for option in ("layout=maildir", "names=subject", "cert=x", "key=x", "pin=x",
-                   "token-command=x", "auth=PLAIN"):
-        one_line(run(mount, "-o", option, "a@b", mount.point), 1, "not in this release")
-
-
 def test_configuration(unmounted, place):
     mount = unmounted()
     config = os.path.join(place, "config")
