@@ -549,11 +549,12 @@ int sync_link_open_box(struct sync_link *l, int64_t mailbox, struct sync_box **o
 	int64_t before;
 	int r;
 
+	/* Where there is no UNSELECT it stays selected when the other connection takes it over. */
+	sync_claim_wait(l->sync, l, mailbox);
 	if (l->box && l->box->mailbox == mailbox && l->box->ok && l->first == NULL) {
 		*out = sync_box_ref(l->box);
 		return 0;
 	}
-	sync_claim_wait(l->sync, l, mailbox);
 	r = store_mailbox_get(l->store, mailbox, &m);
 	if (r < 0)
 		return err_set(why, r, "the mailbox is not known any more");

@@ -146,3 +146,17 @@ def test_a_day(at, generator):
     flagged = [m for m in held["Newer"].values() if "\\Flagged" in m.flags]
     if at.kind.name != "imap4d":  # it forgets the flags of an APPEND
         assert bodies(flagged) == bodies([mail[12]])
+
+
+@pytest.mark.parametrize("at", ("courier", "rev1"), indirect=True)
+def test_deleted_by_flag_stays_away(at, generator):
+    """Without UNSELECT both connections may have the mailbox selected: flags that one read before the
+    other changed them do not bring the file back.  R233"""
+    at.start([("INBOX", generator.mail(i, size=SIZE)) for i in range(6)], delete="flag")
+    for uid in (2, 4):
+        os.unlink(at.mount.message("INBOX", uid))
+        at.mount.sync()
+        assert f"{uid}.eml" not in os.listdir(at.mount.path("INBOX"))
+    at.other.select("INBOX")
+    held = at.other.fetch(body=False)
+    assert {u for u, m in held.items() if "\\Deleted" in m.flags} == {2, 4}
