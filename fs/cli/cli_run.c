@@ -260,8 +260,8 @@ static void take_down(struct run *run)
 	if (run->sync != NULL)
 		sync_pause(run->sync, true); /* whoever waits for it in the control socket goes */
 	cli_control_close(&run->control);
+	sync_stop(&run->sync); /* it tells the mount of changes until it has ended */
 	mount_close(&run->mount);
-	sync_stop(&run->sync);
 	log_info("ended");
 	cli_log_close(&run->log);
 	if (run->lock_fd >= 0)
