@@ -7,8 +7,9 @@
 
 /* Small and fixed allocations never fail: the process ends with a log line.
  * What a peer can size goes through struct buf or a checked malloc(). */
-void *mem_alloc(size_t size);                      /* zeroed */
-void *mem_realloc(void *p, size_t n, size_t size); /* n * size, checked for overflow */
+void *mem_alloc(size_t size) __attribute__((returns_nonnull)); /* zeroed */
+/* n * size, checked for overflow */
+void *mem_realloc(void *p, size_t n, size_t size) __attribute__((returns_nonnull));
 char *mem_strdup(const char *s);                   /* NULL for NULL */
 char *mem_strndup(const char *s, size_t len);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

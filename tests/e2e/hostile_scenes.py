@@ -459,6 +459,54 @@ def body_of_4_gb(stage):
     stage.end()
 
 
+# File names that are made of what a message says
+
+EVIL_SUBJECTS = (
+    b"../../../etc/passwd", b"..", b".", b"a/b/c", b".imapfs", b"=?utf-8?q?=2E=2E=2Fx=00y=0A=1B[2J?=",
+    b"=?utf-8?b?4oCuZ3BqLmV4ZQ==?=", b"=?utf-8?q?" + b"=F0=9F=90=80" * 200 + b"?=", b"s" * 5000,
+    b"\xff\xfe\x80", b"=?iso-8859-1?q?=80=9B31m?=", b"=?x-evil?b?////?=", b"", b"   ", b"-rf *",
+    b"$(touch owned) `id`", b"1.eml", b"x [2]", b"\r\n\t\r\n .", b"=?utf-8?q?=",
+)
+
+
+@scenario
+def subjects_in_names(stage):
+    """-o names=subject: whatever a subject says, its file is one below its mailbox."""
+    stage.serve()
+    for n, subject in enumerate(EVIL_SUBJECTS):
+        stage.server.append("Work", b"From: =?utf-8?q?=2E=2E=2F?= <../x@example.org>\r\nSubject: " +
+                            subject + b"\r\nMessage-ID: <%d@evil>\r\n\r\nbody\r\n" % n)
+    stage.start(names="subject")
+    stage.mount.sync()
+    stage.mount.wait_bodies()
+    found = os.listdir(os.path.join(stage.mount.point, "Work"))
+    assert len(found) == len(set(found)) == 1 + len(EVIL_SUBJECTS)
+    for name in found:
+        path = os.path.join(stage.mount.point, "Work", name)
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202e]", name) and os.path.isfile(path), repr(name)
+        assert len(os.fsencode(name)) <= 255 and name.endswith(".eml"), repr(name)
+    assert not os.path.exists("/owned") and not os.path.exists(os.path.join(stage.dir, "owned"))
+    stage.unharmed()
+    stage.end()
+
+
+@scenario
+def flags_in_maildir_names(stage):
+    """-o layout=maildir: names tell of the flags that a Maildir knows, and of no others."""
+    stage.serve()
+    evil = rb"(\\Seen a/b ../.. ,x :2,T \\Fla/gged %2F)"
+    stage.server.lie("^UID FETCH.*FLAGS", changes(rb"FLAGS \([^)]*\)", b"FLAGS " + evil))
+    stage.start(layout="maildir")
+    stage.mount.sync()
+    found = os.listdir(os.path.join(stage.mount.point, "INBOX", "cur")) + \
+        os.listdir(os.path.join(stage.mount.point, "INBOX", "new"))
+    assert len(found) == 3
+    for name in found:
+        assert re.fullmatch(r"[\w.=,@+-]+:2,[A-Z]*", name) and name.endswith(":2,S"), name
+    stage.unharmed()
+    stage.end()
+
+
 # What people read
 
 @scenario
