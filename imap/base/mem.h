@@ -10,7 +10,7 @@
 void *mem_alloc(size_t size) __attribute__((returns_nonnull)); /* zeroed */
 /* n * size, checked for overflow */
 void *mem_realloc(void *p, size_t n, size_t size) __attribute__((returns_nonnull));
-char *mem_strdup(const char *s);                   /* NULL for NULL */
+char *mem_strdup(const char *s); /* NULL for NULL */
 char *mem_strndup(const char *s, size_t len);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
