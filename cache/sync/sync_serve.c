@@ -62,10 +62,12 @@ int sync_serve_wants(struct sync_link *l, int64_t mailbox)
 		struct sync_bodies *b;
 		size_t n;
 
+		if (r < 0)
+			return r; /* what is taken now would be nobody's */
 		sync_want_resolve(l->sync, l->store);
 		n = sync_want_take(l->sync, l, mailbox, needs, AT_A_TIME);
-		if (n == 0 || r < 0)
-			return r;
+		if (n == 0)
+			return 0;
 		(void)sync_claim_try(l->sync, l, needs[0].mailbox);
 		r = find_unsticky(l, needs, n);
 		b = sync_bodies_new(l);
