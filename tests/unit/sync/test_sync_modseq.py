@@ -206,10 +206,14 @@ def test_unchanged_account_is_not_looked_into(tmp_path):
         asked = len(server.transcript)
         with Driven(tmp_path, server.port, **options("qresync")) as d:
             d.wait()
-            # two of them are for the capabilities and for signing in
-            assert d.status().turnarounds <= 5
-            assert d.status().received < 40000
-            assert d.status().messages == 20000
+            seen = d.status()
+            lines = [line for _, line in server.transcript[asked:]]
+            # one, or a second one when the first was over before it was waited for
+            passes = sum(line.startswith("LIST") for line in lines)
+            # two are for the capabilities and for signing in
+            assert seen.turnarounds <= 2 + 3 * passes
+            assert seen.received < 40000 * passes and passes in (1, 2)
+            assert seen.messages == 20000
         assert not [line for _, line in server.transcript[asked:] if line.startswith(("SELECT", "UID"))]
 
 
