@@ -62,9 +62,10 @@ int store_op_requeue(struct store *s, int64_t seq, int64_t not_before_ms, int er
 	r = store_log_set_state(s, seq, STORE_OP_QUEUED, err, reason);
 	if (r == 0)
 		r = store_db_run(&s->db,
-		                 "UPDATE op SET not_before_ms = ?2, step = 0, evidence = NULL"
-		                 " WHERE seq = ?1",
-		                 "ii", seq, not_before_ms);
+		                 /* what was sent with evidence has counted its try already */
+		                 "UPDATE op SET not_before_ms = ?2, evidence = NULL,"
+		                 " tries = tries + (step = 0 AND ?3), step = 0 WHERE seq = ?1",
+		                 "iii", seq, not_before_ms, INT(err == ERR_REFUSED));
 	return store_txn_end(s, r);
 }
 
