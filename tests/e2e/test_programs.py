@@ -181,7 +181,7 @@ def test_rsync_out_and_in(account, place, options):
         sorted(map(keep, target.values()), key=lambda t: t[0])
     uploads = len(proxy.seen("^APPEND"))
     again = run("rsync", options, "-i", copy, mount.path("Sent") + "/")
-    assert again in (b"", b".d..t...... ./\n")  # the mailbox's own time moves with what the server says
+    assert again in (b"", b".d..t...... ./\n")  # rsync may have been shown an old time of the directory
     mount.sync()
     assert len(proxy.seen("^APPEND")) == uploads
     assert sorted(os.listdir(mount.path("Sent"))) == ["1.eml", "2.eml", "3.eml", "4.eml"]
