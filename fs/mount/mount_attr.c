@@ -230,7 +230,8 @@ static int set_mtime(struct mount *m, struct store_node *n, int64_t ns)
 	struct mount_file *f;
 	bool unlinked;
 
-	if (n->kind == STORE_KIND_ROOT || n->kind == STORE_KIND_MAILBOX)
+	/* There a time set back would hide from an indexer what came in meanwhile. */
+	if (m->maildir && (n->kind == STORE_KIND_ROOT || n->kind == STORE_KIND_MAILBOX))
 		return 0;
 	if (!date_is_ours(m, n))
 		return ns / 1000000000 == n->mtime_ns / 1000000000 ? 0 : ERR_PERM;

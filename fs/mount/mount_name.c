@@ -18,8 +18,15 @@ void mount_own_set(struct mount *m, int which, int64_t parent, const char *name)
 	m->own[which].name = name;
 }
 
+/* An answer about the directory may still be on its way into the kernel, made before the change:
+ * it would be kept for ever.  Attributes alone: this waits for no page and no lock. */
 void mount_own_clear(struct mount *m)
 {
+	for (int i = 0; i < 2; i++) {
+		if (m->own[i].name)
+			(void)fuse_lowlevel_notify_inval_inode(m->se, (fuse_ino_t)m->own[i].parent,
+			                                       -1, 0);
+	}
 	memset(m->own, 0, sizeof(m->own));
 }
 

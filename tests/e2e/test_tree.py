@@ -4,6 +4,8 @@
 import errno
 import os
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -245,3 +247,45 @@ def test_over_quota_parks_and_keeps_the_bytes(make_server, make_proxy, make_clie
         assert f.read() == mail.data
     assert os.getxattr(path, "user.imap.error")
     assert client.status("Drafts") == 0
+
+
+def look_at(path, times, stop):
+    while not stop.is_set() and times > 0:
+        os.stat(path)
+        times -= 1
+
+
+def test_directory_time_while_others_look(account):
+    """A directory's time never stays behind its last change, however many look at it meanwhile: an
+    answer made before the change must not be believed after it."""
+    _, _, mount = account
+    path = mount.path("INBOX")
+    for n in range(300):
+        stop = threading.Event()
+        lookers = [threading.Thread(target=look_at, args=(path, 100_000, stop)) for _ in range(6)]
+        for looker in lookers:
+            looker.start()
+        scratch = os.path.join(path, f".#scratch{n}")
+        with open(scratch, "w", encoding="utf-8"):
+            pass
+        os.rename(scratch, scratch + "~")
+        before = time.time_ns()
+        os.unlink(scratch + "~")
+        time.sleep(0.001)
+        stop.set()
+        for looker in lookers:
+            looker.join()
+        assert os.stat(path).st_mtime_ns >= before, f"outdated after {n} changes"
+
+
+def test_time_of_a_mailbox_is_kept(account):
+    """utimens on a mailbox holds until its names change, also over a remount."""
+    client, _, mount = account
+    os.utime(mount.path("INBOX"), (1_300_000_000, 1_300_000_000))
+    client.select("INBOX")
+    client.store([1], "+FLAGS.SILENT", ["\\Flagged"])
+    mount.sync()
+    mount.remount()
+    assert os.stat(mount.path("INBOX")).st_mtime == 1_300_000_000
+    os.unlink(mount.message("INBOX", 1))
+    assert os.stat(mount.path("INBOX")).st_mtime > 1_700_000_000
