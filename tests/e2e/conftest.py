@@ -111,8 +111,6 @@ def _make_mount(place, kind, hindered):
         directory = os.path.join(place, name)
         os.makedirs(directory, mode=0o700, exist_ok=True)
         options.setdefault("user", kind.login("test"))
-        for name, value in kind.mount_options.items():
-            options.setdefault(name, value)
         options.setdefault("below", kind.prefix.rstrip(kind.delimiter))
         mount = Mount(directory, hindered(port) if options.get("tls") in (None, "none") else port,
                       **options)

@@ -39,7 +39,7 @@ class Place:
         self.other = self.server.client()
         self.mount = self.make_mount(self.port, user=self.kind.login("test"),
                                      below=self.kind.prefix.rstrip(self.kind.delimiter),
-                                     **self.kind.mount_options, **options)
+                                     **options)
         self.mount.sync()
 
     def close(self):

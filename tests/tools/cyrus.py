@@ -32,7 +32,8 @@ delete_mode: {delete}
 sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sasldb
 sasl_sasldb_path: {dir}/sasldb
-sasl_mech_list: PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256
+sasl_mech_list: {mechanisms}
+failedloginpause: 0
 tls_server_cert: {cert}
 tls_server_key: {key}
 tls_session_timeout: 0
@@ -59,11 +60,13 @@ ADMIN = "cyrus"
 class Cyrus(Server):
     name = "cyrus"
     root = "mail"
+    mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256")
 
-    def __init__(self, directory=None, users=None, expunge="delayed", delete="delayed", extra=""):
+    def __init__(self, directory=None, users=None, expunge="delayed", delete="delayed", extra="",
+                 certificate=None):
         self.modes = {"expunge": expunge, "delete": delete}
         self.extra = extra
-        super().__init__(directory, users)
+        super().__init__(directory, users, certificate)
 
     @staticmethod
     def legal(mailbox):
@@ -81,11 +84,12 @@ class Cyrus(Server):
             os.makedirs(self.path(name), exist_ok=True)
         for name in ("proc", "lock"):
             os.makedirs(os.path.join(self.run_dir, name), exist_ok=True)
-        cert, key = self.ca.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"])
+        cert, key = self.certified()
         bin_dir = f"{UNPACKED}/usr/lib/cyrus/bin"
         self.conf = self.write("imapd.conf", IMAPD_CONF.format(
             dir=self.dir, run=self.run_dir, cert=cert, key=key, user=self.owner.pw_name,
-            group=grp.getgrgid(self.owner.pw_gid).gr_name, extra=self.extra, **self.modes))
+            group=grp.getgrgid(self.owner.pw_gid).gr_name, extra=self.extra,
+            mechanisms=" ".join(self.mechanisms), **self.modes))
         self.services = self.write("cyrus.conf", CYRUS_CONF.format(
             bin=bin_dir, conf=self.conf, port=self.port, tls_port=self.tls_port))
         if not os.path.exists(self.path("sasldb")):

@@ -108,6 +108,7 @@ class Dovecot(Server):
     name = "dovecot"
     root = "dovecot"  # mail of root is refused: there Dovecot's own user runs it
     logs = ("stderr.log", "dovecot.log")
+    mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256")
 
     def __init__(self, directory=None, users=None, storage="maildir", capability="", extra="",
                  passdb="", mechanisms="", certificate=None):
@@ -115,16 +116,14 @@ class Dovecot(Server):
         self.capability = f"imap_capability = {capability}" if capability else ""
         self.extra = extra
         self.passdb = passdb
-        self.mechanisms = f"plain login cram-md5 scram-sha-1 scram-sha-256 {mechanisms}"
-        self.certificate = certificate  # of the authority: (certificate, key), not a good one
-        super().__init__(directory, users)
+        self.offered = " ".join(self.mechanisms).lower() + " " + mechanisms
+        super().__init__(directory, users, certificate)
 
     def _prepare(self):
         with open(self.path("users"), "w", encoding="utf-8") as f:
             for name, password in self.users.items():
                 f.write(f"{name}:{{PLAIN}}{password}::::::\n")
-        cert, key = (self.certificate(self.ca) if self.certificate else
-                     self.ca.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"]))
+        cert, key = self.certified()
         me = self.owner
         passdb = self.passdb(self.dir) if callable(self.passdb) else self.passdb
         self.conf = self.write("dovecot.conf", CONF.format(
@@ -132,7 +131,7 @@ class Dovecot(Server):
             group=_group_name(me.pw_gid), uid=me.pw_uid, gid=me.pw_gid,
             location=LOCATIONS[self.storage], port=self.port, tls_port=self.tls_port,
             capability=self.capability, extra=self.extra, passdb=passdb,
-            mechanisms=self.mechanisms))
+            mechanisms=self.offered))
 
     def _commands(self):
         return [[program("dovecot"), "-F", "-c", self.conf]]

@@ -23,7 +23,10 @@ auth {{
 virtdomain {{ passwd-dir {dir}/passwd; }}
 
 
-server 127.0.0.1:{port} {{ single-process no; }}
+gsasl {{ cram-passwd {dir}/passwords; }}
+tls {{ ssl-certificate-file {cert}; ssl-key-file {key}; }}
+server 127.0.0.1:{port} {{ single-process no; tls-mode ondemand; }}
+server 127.0.0.1:{tls_port} {{ single-process no; tls-mode connection; }}
 """
 
 DOMAIN = "test.local"
@@ -31,7 +34,7 @@ DOMAIN = "test.local"
 
 class Imap4d(Server):
     name = "imap4d"
-    mount_options = {"auth": "LOGIN"}  # it offers others that no password of its files fits
+    mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256")
 
     @classmethod
     def login(cls, user):
@@ -50,8 +53,12 @@ class Imap4d(Server):
                 os.makedirs(os.path.join(home, "INBOX", sub), exist_ok=True)
             lines += f"{user}:{crypted(password)}:{me.pw_uid}:{me.pw_gid}::{home}:/bin/false\n"
         self.write(f"passwd/{DOMAIN}", lines)
+        self.write("passwords", "".join(
+            f"{self.login(user)}\t{password}\n" for user, password in self.users.items()))
+        cert, key = self.certified()
         self.conf = self.write("imap4d.conf", CONF.format(
-            dir=self.dir, run=self.run_dir, port=self.port))
+            dir=self.dir, run=self.run_dir, port=self.port, tls_port=self.tls_port,
+            cert=cert, key=key))
 
     def _commands(self):
         return [[f"{UNPACKED}/usr/sbin/imap4d", "--no-config",

@@ -74,9 +74,10 @@ class Server:
     prefix = ""         # of every mailbox but INBOX
     delimiter = "/"
     logs = ("stderr.log",)
-    mount_options = {}  # that imapfs needs there
+    mechanisms = ()     # that it offers and a password is good for
 
-    def __init__(self, directory=None, users=None):
+    def __init__(self, directory=None, users=None, certificate=None):
+        self.certificate = certificate  # of the authority: (certificate, key), not a good one
         self.own_dir = directory is None
         self.dir = directory or tempfile.mkdtemp(prefix=f"imapfs-{self.name}-")
         self.users = users or {"test": "secret", "other": "secret"}
@@ -95,6 +96,12 @@ class Server:
     @property
     def cafile(self):
         return self.ca.cafile
+
+    def certified(self):
+        """What it shows of itself: the files of (certificate, key)."""
+        if self.certificate:
+            return self.certificate(self.ca)
+        return self.ca.issue("localhost", ["DNS:localhost", "IP:127.0.0.1"])
 
     @classmethod
     def login(cls, user):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A certificate authority of one's own, made when it is needed."""
+"""A certificate authority of one's own, made when it is needed; and what a client says in TLS."""
 
 import os
+import socket
 import subprocess
+import threading
 import time
 
 _SUBJECT_CONF = """
@@ -101,3 +103,78 @@ class CertificateAuthority:
                  "-CAcreateserial", "-out", cert, "-days", str(days), "-extfile", conf,
                  "-extensions", "leaf")
         return cert, key
+
+
+class Tap:
+    """Passes everything on and keeps what the clients say."""
+
+    def __init__(self, target_port):
+        self.target = target_port
+        self.said = []      # a client's bytes each
+        self.open = 0
+        self.changed = threading.Condition()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.target))
+            said = bytearray()
+            with self.changed:
+                self.said.append(said)
+                self.open += 1
+            threading.Thread(target=self._pass, args=(client, server, said), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, bytearray()), daemon=True).start()
+
+    def _pass(self, source, sink, kept):
+        try:
+            while data := source.recv(65536):
+                kept += data
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        with self.changed:
+            self.open -= 0.5
+            self.changed.notify_all()
+
+    def ended(self, count, deadline=20):
+        """Of each of `count` links, once they are over: whether the client spoke no more than its
+        alert after its hello."""
+        with self.changed:
+            over = self.changed.wait_for(lambda: len(self.said) == count and not self.open, deadline)
+        assert over, f"{len(self.said)} links, {self.open} open"
+        return [only_an_alert(said) for said in self.said]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # a thread that accepts is woken by the one, the port is free by the other
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def only_an_alert(said):
+    """Of a TLS client that may have asked for STARTTLS in plain text before."""
+    hello = said.find(b"\x16\x03")
+    assert hello >= 0 and not any(word in said[:hello] for word in (b"LOGIN", b"AUTHENTICATE"))
+    at, later = hello, []
+    while at < len(said):
+        size = int.from_bytes(said[at + 3:at + 5], "big")
+        if said[at] != 22 or said[at + 5] != 1:  # a server may ask for another hello
+            later.append((said[at], size))
+        at += 5 + size
+    # in TLS 1.3 an alert is dressed as data: 2 bytes, its kind and a tag of 16; no message of the
+    # handshake is that short
+    return at == len(said) and all(kind in (20, 21) or (kind, size) == (23, 19)
+                                   for kind, size in later)
