@@ -4,6 +4,7 @@
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -19,13 +20,17 @@ SPECIAL = ("Drafts", "Sent", "Trash")
 
 
 def free_ports(count):
-    """Ports nobody listens on now."""
-    socks = [socket.socket() for _ in range(count)]
-    for s in socks:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in socks]
-    for s in socks:
-        s.close()
+    """Ports nobody listens on now, and none that a connection is given before it is listened on."""
+    ports = []
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
     return ports
 
 
