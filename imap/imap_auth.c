@@ -12,6 +12,7 @@
 #define TOKEN_MAX (16 << 10)
 /* Servers bound the line before sign-in, some at 4 KB: a token longer than this waits for "+". */
 #define TOKEN_AT_ONCE_MAX 1400
+#define UNBOUND " unbound" /* remembered with a mechanism: the server could not do -PLUS */
 
 /* One sign-in, over its attempts. */
 struct auth {
@@ -22,6 +23,7 @@ struct auth {
 	char password[PASSWORD_MAX];
 	char *token;
 	bool renewed; /* the token has been asked for again */
+	bool unbound; /* the server offers to bind a sign-in to the connection, and cannot */
 	unsigned char binding_bytes[IMAP_BINDING_MAX];
 	char binding[2 * IMAP_BINDING_MAX];
 };
@@ -163,13 +165,45 @@ static int attempt(struct auth *a, const struct imap_mech *m, struct imap_resp *
 
 /* ---- The order of attempts ---- */
 
-static bool has_worked(const struct auth *a, const struct imap_mech *m)
+/* The mechanism that worked last, and whether a binding did not; NULL: none is known. */
+static const struct imap_mech *recall_mech(const struct auth *a, bool *unbound)
 {
 	char known[IMAP_MECHANISM_MAX] = "";
+	char *end;
 
 	if (a->opt->memory.recall != NULL)
 		a->opt->memory.recall(a->opt->memory.ctx, known);
-	return strcmp(known, m->name) == 0;
+	end = strchr(known, ' ');
+	*unbound = end != NULL && strcmp(end, UNBOUND) == 0;
+	if (*unbound)
+		*end = '\0';
+	return imap_mech_find(known);
+}
+
+static bool has_worked(const struct auth *a, const struct imap_mech *m)
+{
+	bool unbound;
+	const struct imap_mech *known = recall_mech(a, &unbound);
+
+	return known != NULL && strcmp(known->name, m->name) == 0;
+}
+
+/*
+ * A binding that does not hold may mean that somebody sits in between.  Where none has held
+ * yet, the server may as well offer what it cannot do: Cyrus does so within TLS 1.3,
+ * mailutils always.  Then there is one more attempt, by what tells no password to whom
+ * does not know it.
+ */
+static const struct imap_mech *after_binding(struct auth *a, const struct imap_mech *m)
+{
+	const struct imap_mech *next;
+
+	if (a->choice.floor == IMAP_RANK_BOUND || a->opt->auth != NULL)
+		return NULL;
+	a->choice.can_bind = false;
+	next = imap_mech_next(&a->choice, m);
+	a->unbound = next != NULL && next->rank == IMAP_RANK_MUTUAL;
+	return a->unbound ? next : NULL;
 }
 
 /*
@@ -192,11 +226,12 @@ static const struct imap_mech *after_refusal(struct auth *a, const struct imap_m
 	}
 	if (m->need == IMAP_NEED_CERT)
 		return next != NULL && get_secret(a, next, &none) == 0 ? next : NULL;
+	if (m->rank == IMAP_RANK_BOUND)
+		return after_binding(a, m);
 	while (next != NULL && ((next->rank < m->rank && !a->choice.shielded) ||
 	                        (resp->cond != IMAP_COND_BAD && next->rank != IMAP_RANK_CLEAR)))
 		next = imap_mech_next(&a->choice, next);
-	/* a binding that does not hold may mean that somebody sits in between */
-	if (m->rank == IMAP_RANK_BOUND)
+	if (a->unbound)
 		return NULL;
 	if (resp->cond == IMAP_COND_BAD)
 		return next;
@@ -239,15 +274,25 @@ static void find_binding(struct auth *a)
 
 static void recall(struct auth *a)
 {
-	char known[IMAP_MECHANISM_MAX] = "";
-	const struct imap_mech *m;
+	const struct imap_mech *m = recall_mech(a, &a->unbound);
 
-	if (a->opt->memory.recall != NULL)
-		a->opt->memory.recall(a->opt->memory.ctx, known);
-	m = imap_mech_find(known);
+	if (a->unbound && a->opt->auth == NULL)
+		a->choice.can_bind = false;
 	a->choice.floor = m != NULL ? m->rank : IMAP_RANK_CLEAR;
 	if (a->choice.floor == IMAP_RANK_BOUND && !a->choice.can_bind)
 		a->choice.floor = IMAP_RANK_MUTUAL;
+}
+
+static void note(const struct auth *a)
+{
+	char known[IMAP_MECHANISM_MAX];
+	bool bound = imap_mech_find(a->s->mechanism)->rank == IMAP_RANK_BOUND;
+
+	if (a->opt->memory.note == NULL)
+		return;
+	snprintf(known, sizeof(known), "%s%s", a->s->mechanism,
+	         a->unbound && !bound ? UNBOUND : "");
+	a->opt->memory.note(a->opt->memory.ctx, known);
 }
 
 static int sign_in(struct imap_session *s, const struct imap_options *opt, struct err_reason *why)
@@ -265,8 +310,8 @@ static int sign_in(struct imap_session *s, const struct imap_options *opt, struc
 	recall(&a);
 	r = try_in_turn(&a, why);
 	wipe_secrets(&a);
-	if (r == 0 && opt->memory.note != NULL)
-		opt->memory.note(opt->memory.ctx, s->mechanism);
+	if (r == 0)
+		note(&a);
 	return r;
 }
 

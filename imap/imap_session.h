@@ -39,8 +39,8 @@ typedef int (*imap_password_fn)(void *ctx, char *out, size_t cap, struct err_rea
 typedef int (*imap_token_fn)(void *ctx, bool refused, char *out, size_t cap,
                              struct err_reason *why);
 
-/* By what the account has signed in before: recalled before, noted after each sign-in, from
- * the session's thread. */
+/* By what the account has signed in before, a mechanism and perhaps a word on it: recalled before,
+ * noted after each sign-in, from the session's thread. */
 #define IMAP_MECHANISM_MAX 32
 struct imap_memory {
 	void (*recall)(void *ctx, char out[IMAP_MECHANISM_MAX]);

@@ -34,16 +34,27 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "dovecot: shows what only Dovecot does or can be told to do")
+    config.addinivalue_line("markers", "dovecot(why): needs what only Dovecot can do or be told to do")
+    config.addinivalue_line("markers", "beyond_rev1(why): needs what IMAP4rev1 has not")
+    config.addinivalue_line("markers", "unhindered(why): means nothing where commands are refused")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Against another server, tests that need what only Dovecot can do are left out."""
-    if config.getoption("--server") == "dovecot":
+    """On another server, or with a proxy before it, tests that bring a server of their own show
+    nothing new and are left out; those that need what is not there say so."""
+    absent = {"dovecot": config.getoption("--server") != "dovecot",
+              "beyond_rev1": config.getoption("--rev1"),
+              "unhindered": config.getoption("--flaky")}
+    if not any(absent.values()):
         return
-    left_out = [item for item in items if item.get_closest_marker("dovecot")]
+    left_out = [item for item in items if "make_server" not in item.fixturenames]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+    for item in items:
+        for name, is_absent in absent.items():
+            marker = is_absent and item.get_closest_marker(name)
+            if marker:
+                item.add_marker(pytest.mark.skip(reason=f"{name}: {marker.args[0]}"))
 
 
 @pytest.fixture(name="kind", scope="session")

@@ -167,7 +167,7 @@ def test_same_message_id_different_content(make_server, make_proxy, make_client,
     assert sorted(m.data for m in client.fetch().values()) == [texts[0], texts[2], texts[3]]
 
 
-@pytest.mark.dovecot
+@pytest.mark.dovecot("is told another UIDVALIDITY")
 def test_another_uidvalidity(make_server, make_proxy, make_client, make_mount, generator):
     """R015, R016, R017, R033, R034, R036: the tree follows the server, uploads go on, actions on
     old UIDs are not carried out on new ones."""

@@ -41,7 +41,7 @@ def run_all(mount, where, cases, messages):
     return count
 
 
-@pytest.mark.dovecot
+@pytest.mark.dovecot("others refuse some of these names")
 @pytest.mark.parametrize("server_is", ["there", "gone"])
 def test_posix(account, server_is):
     """In mailboxes, where files become messages, and in local directories."""

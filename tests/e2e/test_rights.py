@@ -73,7 +73,7 @@ def test_not_offered_not_asked(lying, extension):
     assert server.seen("MYRIGHTS") == []
 
 
-@pytest.mark.dovecot
+@pytest.mark.dovecot("reads a global ACL")
 def test_dovecot_with_a_global_acl(make_server, make_mount, generator, place):
     """A real server: a mailbox that its owner may only read."""
     acl = os.path.join(place, "acl")

@@ -112,6 +112,22 @@ def test_strongest_first(server, doctor, make_proxy):
     assert status == 6 and "does not offer" in out
 
 
+@pytest.mark.parametrize("how", ["starttls", "implicit"])
+@pytest.mark.parametrize("name", ["cyrus", "imap4d"])
+def test_binding_that_no_server_can_do(servers, doctor, place, name, how):
+    """R311: both offer to bind the sign-in to the connection and refuse whoever does, within
+    TLS 1.3: the next mechanism is found without the user, and remembered."""
+    server = servers(name)
+    user = server.login("test")
+    for _ in range(2):
+        status, out = doctor(**secured(server, how), user=user)
+        assert status == 0 and "signed in by: SCRAM-SHA-256\n" in out, out
+        with open(os.path.join(place, "state", "sign-in"), encoding="ascii") as f:
+            assert f.read() == "SCRAM-SHA-256 unbound\n"
+    status, out = doctor(**secured(server, how), user=user, auth="SCRAM-SHA-256-PLUS")
+    assert status == 6, out
+
+
 def test_no_downgrade(server, doctor, make_proxy):
     """R311: who sits in between and hides what is strong does not get the password, also not
     after a restart."""
@@ -172,7 +188,7 @@ def test_bad_certificates(doctor, name, fault):
                 status, out = doctor(tap.port, user=user, tls=how, pin=pin, cafile=server.cafile)
                 assert status == 5 and says in out, out
                 assert tap.ended(3) == [True, True, True]
-                status, out = doctor(tap.port, user=user, auth="PLAIN", tls=how, pin=pin)
+                status, out = doctor(tap.port, user=user, tls=how, pin=pin)
                 assert status == 0 and f"key of the server: {pin}\n" in out, out
                 assert tap.ended(4)[3:] == [False]
 
@@ -223,7 +239,7 @@ def test_token_renewed(server, doctor, place, bad):
     assert status == 6 and runs(place) == 2 and "does not accept the token" in out, out
 
 
-@pytest.mark.dovecot
+@pytest.mark.dovecot("takes tokens")
 def test_token_expires_while_mounted(make_server, make_mount, make_client, place, generator):
     """The server asks an authority whose tokens come and go; a mount lives through that, and
     runs the command only when its token is refused."""
@@ -291,7 +307,7 @@ def imap_process(server):
             "2>/dev/null")
 
 
-@pytest.mark.dovecot
+@pytest.mark.dovecot("may sign in beforehand")
 def test_tunnel(make_server, make_mount, doctor, generator, make_client):
     """PREAUTH: no password is asked for; a whole mount over a command's input and output."""
     server = make_server([("INBOX", generator.mail(i)) for i in range(3)])

@@ -27,7 +27,7 @@ def _account(make_server, make_proxy, make_client, make_mount, generator):
     return client, proxy, mount
 
 
-@pytest.mark.dovecot
+@pytest.mark.dovecot("others refuse some of these names")
 def test_names_from_the_server(make_server, make_client, make_mount, generator):
     """Every name is a directory of its own, readable, and never outside the mount. R302"""
     server = make_server()

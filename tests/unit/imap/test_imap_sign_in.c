@@ -158,22 +158,65 @@ static void test_order(void **state)
 	scripted_finish(&server);
 }
 
+static const char *const refused_binding[] = {
+	"T",
+	HELLO("AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-256-PLUS AUTH=PLAIN SASL-IR"),
+	"? A1 AUTHENTICATE SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIs", /* p=tls-exporter, */
+	"S A1 NO no",
+	"E",
+	NULL,
+};
+
 /* Over TLS, with something to bind to, what binds.  When it fails, somebody may sit in
- * between: the password is not shown instead. */
+ * between: the password is not shown instead.  R311 */
 static void test_binding_first(void **state)
 {
 	static const char *const steps[] = {
 		"T",
 		HELLO("AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-256-PLUS AUTH=PLAIN SASL-IR"),
-		"? A1 AUTHENTICATE SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIs", /* p=tls-exporter, */
+		"? A1 AUTHENTICATE SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIs",
+		"S A1 NO no",
+		"? A2 AUTHENTICATE SCRAM-SHA-256 biws", /* n,, */
+		"S A2 NO nor this",
+		"E",
+		NULL,
+	};
+	static const char *const no_other[] = {
+		"T",
+		HELLO("AUTH=SCRAM-SHA-256-PLUS AUTH=CRAM-MD5 AUTH=PLAIN SASL-IR"),
+		"? A1 AUTHENTICATE SCRAM-SHA-256-PLUS cD10bHMtZXhwb3J0ZXIs",
 		"S A1 NO no",
 		"E",
 		NULL,
 	};
 
 	(void)state;
-	opens(steps, secure, NULL, "no");
+	opens(steps, secure, NULL, "nor this");
 	assert_int_equal(mind.passwords, 1);
+	opens(no_other, secure, NULL, "no");
+	/* where it has held before, there is no other way */
+	strcpy(mind.known, "SCRAM-SHA-256-PLUS");
+	opens(refused_binding, secure, NULL, "no");
+}
+
+/* A server that cannot bind is not asked to again, unless the user asks.  R311 */
+static void test_binding_that_failed(void **state)
+{
+	static const char *const steps[] = {
+		"T",
+		HELLO("AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-256-PLUS AUTH=PLAIN SASL-IR"),
+		"? A1 AUTHENTICATE SCRAM-SHA-256 biws",
+		"S A1 NO wrong",
+		"E",
+		NULL,
+	};
+	struct imap_options asked = secure;
+
+	(void)state;
+	strcpy(mind.known, "SCRAM-SHA-256 unbound");
+	opens(steps, secure, NULL, "wrong");
+	asked.auth = "SCRAM-SHA-256-PLUS";
+	opens(refused_binding, asked, NULL, "no");
 }
 
 /* RFC 5929: where TLS is 1.2 */
@@ -551,6 +594,7 @@ int main(void)
 		cmocka_unit_test_setup(test_login_mechanism, forget),
 		cmocka_unit_test_setup(test_order, forget),
 		cmocka_unit_test_setup(test_binding_first, forget),
+		cmocka_unit_test_setup(test_binding_that_failed, forget),
 		cmocka_unit_test_setup(test_binding_of_old_tls, forget),
 		cmocka_unit_test_setup(test_no_downgrade, forget),
 		cmocka_unit_test_setup(test_downgrade_within_tls, forget),
