@@ -65,7 +65,7 @@ def _kind(request):
 
 @pytest.fixture(scope="session")
 def generator(kind):
-    return mail.Generator(legal=kind.legal)
+    return mail.Generator(legal=kind.legal, whole_lines=kind.whole_lines)
 
 
 @pytest.fixture(name="place")

@@ -40,8 +40,9 @@ def _account(make_server, make_client, make_mount, generator):
     server = make_server([("INBOX", generator.mail(n, size=4000)) for n in range(15)]
                          + [("Work", generator.mail(n, size=9000)) for n in range(20, 25)])
     client = make_client(server.port)
-    client.create("Work/Deep/Entwürfe & 100%")
-    client.append("Work/Deep/Entwürfe & 100%", generator.mail(30).data, ["\\Draft", "$Label"], 1_500_000_000)
+    deep = generator.legal("Work/Deep/Entwürfe & 100%")
+    client.create(deep)
+    client.append(deep, generator.mail(30).data, ["\\Draft", "$Label"], 1_500_000_000)
     mount = make_mount(server.port, hold="1s")
     mount.sync()
     mount.wait_bodies()

@@ -10,7 +10,7 @@ from lies import mail, read, write
 ITEMS = "user.imap.flags", "user.imap.internaldate", "user.imap.size"
 
 
-def a_day(mount, client):
+def a_day(mount, client, name):
     """Every kind of command and answer there is in a plain day; ends in step."""
     inbox = mount.messages("INBOX")
     for uid in inbox:
@@ -20,8 +20,8 @@ def a_day(mount, client):
     os.rename(mount.message("INBOX", inbox[2]), mount.path("Sent", "moved.eml"))
     os.unlink(mount.message("INBOX", inbox[3]))
     write(mount.path("Sent", "new.eml"), mail(50, 2000))
-    os.mkdir(mount.point + "/Größe {5}")
-    write(mount.path("Größe {5}", "x.eml"), mail(51))
+    os.mkdir(mount.path(name))
+    write(mount.path(name, "x.eml"), mail(51))
     mount.sync()
     client.select("INBOX")
     uids = client.uids()
@@ -63,7 +63,7 @@ def test_every_byte_a_packet(secured, make_server, make_proxy, make_client, make
         mount = make_mount(proxy.port, name=f"m{int(bytewise)}", poll="2s", **secure)
         mount.sync()
         client = make_client(server.port)
-        a_day(mount, client)
+        a_day(mount, client, generator.legal("Größe {5}"))
         ends.append((tree(mount), contents(client)))
         assert mount.run("status", mount.point, check=False).returncode == 0
         mount.unmount()

@@ -34,11 +34,12 @@ def test_events(make_server, make_client, make_mount, generator, place):
             client.store([2], "+FLAGS.SILENT", ["$Work"])
             client.expunge([1])
             client.create("Brand new")
+            new_box = os.path.relpath(mount.path("Brand new"), mount.point)
 
             def told():
                 return {(e["event"], e["path"]) for e in lines(followed)}
             wait_until(lambda: {("added", "INBOX/4.eml"), ("changed", "INBOX/2.eml"), ("removed", "INBOX/1.eml"),
-                                ("added", "Brand new")} <= told(), 40, "events")
+                                ("added", new_box)} <= told(), 40, "events")
         finally:
             tail.terminate()
     new = [e for e in lines(followed) if e["path"] == "INBOX/4.eml"][0]

@@ -402,7 +402,7 @@ def test_choices_for_a_failed_action(make_server, make_proxy, make_client, make_
 
     def queue():
         lines = run(mount, "queue", mount.point).stdout.splitlines()
-        return {line.split("\t")[2]: line.split("\t") for line in lines}
+        return {os.path.basename(line.split("\t")[2]): line.split("\t") for line in lines}
 
     def parked():
         return [f[5] for f in queue().values()] == ["parked"] * 3
@@ -415,10 +415,10 @@ def test_choices_for_a_failed_action(make_server, make_proxy, make_client, make_
     one_line(run(mount, "queue", mount.point, "bogus", "1"), 1, "bogus")
     one_line(run(mount, "queue", mount.point, "retry", "9999"), 1, "9999")
     proxy.refusals.clear()
-    assert run(mount, "queue", mount.point, "retry", numbers["Drafts/0.eml"]).returncode == 0
-    assert run(mount, "queue", mount.point, "retarget", numbers["Drafts/1.eml"],
-               "Sent").returncode == 0
-    assert run(mount, "queue", mount.point, "drop", numbers["Drafts/2.eml"]).returncode == 0
+    assert run(mount, "queue", mount.point, "retry", numbers["0.eml"]).returncode == 0
+    assert run(mount, "queue", mount.point, "retarget", numbers["1.eml"],
+               os.path.relpath(mount.path("Sent"), mount.point)).returncode == 0
+    assert run(mount, "queue", mount.point, "drop", numbers["2.eml"]).returncode == 0
     mount.sync()
     assert run(mount, "status", mount.point).returncode == 0
     client = make_client(server.port)

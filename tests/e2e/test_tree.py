@@ -27,17 +27,17 @@ def _account(make_server, make_proxy, make_client, make_mount, generator):
     return client, proxy, mount
 
 
-@pytest.mark.dovecot("others refuse some of these names")
 def test_names_from_the_server(make_server, make_client, make_mount, generator):
     """Every name is a directory of its own, readable, and never outside the mount. R302"""
     server = make_server()
     client = make_client(server.port)
-    for n, name in enumerate(NAMES):
+    names = [generator.legal(name) for name in NAMES]
+    for n, name in enumerate(names):
         client.create(name)
         client.append(name, generator.mail(n).data)
     mount = make_mount(server.port)
     mount.sync()
-    for n, name in enumerate(NAMES):
+    for n, name in enumerate(names):
         with open(mount.message(name, 1), "rb") as f:
             assert f.read() == generator.mail(n).data, name
 
@@ -45,11 +45,11 @@ def test_names_from_the_server(make_server, make_client, make_mount, generator):
 def test_mkdir_rename_rmdir(account):
     """R302: names go out in modified UTF-7; a directory with messages is not removed."""
     client, _, mount = account
-    os.mkdir(mount.path("") + "Ablage")
+    os.mkdir(mount.path("Ablage"))
     os.mkdir(mount.path("Ablage") + "/Grüße & 100€")
     mount.sync()
     assert {"Ablage", "Ablage/Grüße & 100€"} <= set(client.mailboxes())
-    os.rename(mount.path("Ablage"), mount.path("") + "Kiste")
+    os.rename(mount.path("Ablage"), mount.path("Kiste"))
     mount.sync()
     assert "Kiste/Grüße & 100€" in client.mailboxes()
     assert not [n for n in client.mailboxes() if n.startswith("Ablage")]
@@ -216,7 +216,7 @@ def test_read_only_mount(make_server, make_mount, generator):
     with open(mount.message("INBOX", 1), "rb") as f:
         assert f.read() == generator.mail(0).data
     for change in (lambda: os.unlink(mount.message("INBOX", 1)),
-                   lambda: os.mkdir(mount.point + "/New"),
+                   lambda: os.mkdir(mount.path("New")),
                    lambda: os.setxattr(mount.message("INBOX", 1), "user.imap.flag.Seen", b"")):
         with pytest.raises(OSError) as e:
             change()

@@ -28,7 +28,7 @@ def _day(make_server, make_proxy, make_client, make_mount, generator):
         with open(mount.path("Drafts", f"new {n}.eml"), "wb") as f:
             f.write(generator.mail(500 + n, size=3000).data)
         os.setxattr(mount.path("Drafts", f"new {n}.eml"), "user.imap.flag.Draft", b"")
-    os.mkdir(mount.point + "/Ablage")
+    os.mkdir(mount.path("Ablage"))
     os.rename(mount.message("INBOX", inbox[27]), mount.path("Ablage", "x.eml"))
     proxy.drop()
     mount.sync()

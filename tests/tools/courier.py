@@ -10,6 +10,8 @@ from .server import UNPACKED, Server, crypted
 # in the namespace: /usr and /etc below, Courier's files and ours above
 INSIDE = """
 set -eu
+# what is unmounted outside must not stay in here
+umount -a -l -t fuse.imapfs
 mount -t tmpfs tmpfs /run
 mkdir -p /run/courier/authdaemon
 mount -t overlay -o lowerdir={unpacked}/usr:/usr overlay /usr
@@ -57,7 +59,8 @@ LOGGEROPTS=""
 class Courier(Server):
     name = "courier"
     prefix = "INBOX."
-    delimiter = "."
+    delimiter = illegal = "."
+    whole_lines = True
     logs = ("stderr.log", "courier.log")
     mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5")  # LOGIN: by its command
 
@@ -105,7 +108,7 @@ class Courier(Server):
         script = INSIDE.format(unpacked=shlex.quote(UNPACKED), dir=shlex.quote(self.dir),
                                port=self.port, tls_port=self.tls_port)
         user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-        return [["unshare", *user, "--mount", "--propagation", "private", "--pid", "--fork",
+        return [["unshare", *user, "--mount", "--propagation", "slave", "--pid", "--fork",
                  "--kill-child=KILL", "--mount-proc", "sh", "-c", script]]
 
 

@@ -60,6 +60,7 @@ ADMIN = "cyrus"
 class Cyrus(Server):
     name = "cyrus"
     root = "mail"
+    illegal = "\"\\%{}<>`!;|"
     mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256")
 
     def __init__(self, directory=None, users=None, expunge="delayed", delete="delayed", extra="",
@@ -67,10 +68,6 @@ class Cyrus(Server):
         self.modes = {"expunge": expunge, "delete": delete}
         self.extra = extra
         super().__init__(directory, users, certificate)
-
-    @staticmethod
-    def legal(mailbox):
-        return mailbox.replace("%", "")
 
     def _environment(self):
         libraries = [f"{UNPACKED}/usr/lib/x86_64-linux-gnu", f"{UNPACKED}/usr/lib"]

@@ -66,8 +66,9 @@ def address(person):
 class Generator:
     """mail(i) is the i-th message; the same for every Generator of that seed."""
 
-    def __init__(self, seed=1, legal=str):
+    def __init__(self, seed=1, legal=str, whole_lines=False):
         self.seed = seed
+        self.whole_lines = whole_lines  # a server adds the end of the last line
         self.legal = legal  # what a server makes of the name of a mailbox
         rng = random.Random(f"pool {seed}")
         text = []
@@ -77,6 +78,10 @@ class Generator:
         self.text = ("\r\n".join(text)).encode()
         raw = base64.b64encode(rng.randbytes(4_000_000))
         self.blob = b"\r\n".join(raw[i:i + 76] for i in range(0, len(raw), 76))
+
+    def kept(self, data):
+        """What the server makes of the bytes of a message."""
+        return data if data.endswith(b"\n") or not self.whole_lines else data + b"\r\n"
 
     def message_id(self, i):
         return f"<{self.seed}.{i:06d}.{(i * 2654435761) % 0xffffffff:08x}@example.org>"
@@ -95,7 +100,7 @@ class Generator:
         else:
             data = (head + b"Content-Type: text/plain; charset=utf-8\r\n"
                     b"Content-Transfer-Encoding: 8bit\r\n\r\n" + self._text(rng, room))
-        if rng.random() < 0.02:
+        if rng.random() < 0.02 and not self.whole_lines:
             data = data.rstrip(b"\r\n")  # a last line without its end
         flags = {f for f, p in (("\\Seen", 0.7), ("\\Answered", 0.15), ("\\Flagged", 0.05))
                  if rng.random() < p}

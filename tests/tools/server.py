@@ -69,6 +69,18 @@ def crypted(password):
     return done.stdout.decode().strip()
 
 
+def _family(pids):
+    """The processes and all that they have started, the elder ones first."""
+    for pid in pids:
+        try:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as f:
+                    pids += [int(child) for child in f.read().split()]
+        except OSError:
+            pass
+    return pids
+
+
 class Server:
     """start(), stop(), freeze(), thaw(); `port` speaks plain text, `tls_port` TLS where there is
     one.  A kind of server says its name, its user, how it is configured (_prepare) and what is
@@ -78,6 +90,8 @@ class Server:
     root = "root"       # whose processes they are where root starts them
     prefix = ""         # of every mailbox but INBOX
     delimiter = "/"
+    illegal = ""        # in names of mailboxes
+    whole_lines = False  # each message ends with one, whatever was sent
     logs = ("stderr.log",)
     mechanisms = ()     # that it offers and a password is good for
 
@@ -113,10 +127,10 @@ class Server:
         """What a user is called at LOGIN."""
         return user
 
-    @staticmethod
-    def legal(mailbox):
+    @classmethod
+    def legal(cls, mailbox):
         """The name, without what the server allows in no name."""
-        return mailbox
+        return mailbox.translate({ord(c): None for c in cls.illegal})
 
     def _place(self):
         """A server started again in the same directory is the same server."""
@@ -229,7 +243,7 @@ class Server:
         """Ends the server and all its processes; clients see their connections closed."""
         if not self.processes:
             return
-        self._signal(signal.SIGCONT)
+        self.thaw()
         self._signal(signal.SIGTERM)
         try:
             self.processes[-1].wait(deadline)
@@ -244,12 +258,20 @@ class Server:
             process.wait()
         self.processes = []
 
+    def _signal_all(self, sig):
+        """Also those that have left the group."""
+        for pid in _family([process.pid for process in self.processes]):
+            try:
+                os.kill(pid, sig)
+            except ProcessLookupError:
+                pass
+
     def freeze(self):
         """The network is up and nobody answers."""
-        self._signal(signal.SIGSTOP)
+        self._signal_all(signal.SIGSTOP)
 
     def thaw(self):
-        self._signal(signal.SIGCONT)
+        self._signal_all(signal.SIGCONT)
 
     def close(self):
         self.kill()
