@@ -3,6 +3,8 @@
 
 /* How actions get into the log, leave it, and wait for each other (table dep). */
 
+#define HOLDS_MORE 2 /* that a held action waits for those that still come */
+
 #define COLUMNS                                                                                   \
 	"o.seq, o.kind, o.state,"                                                                 \
 	" CASE WHEN o.kind BETWEEN 2 AND 6 THEN coalesce(m.mailbox, o.mailbox) ELSE o.mailbox "   \
@@ -133,18 +135,26 @@ void store_op_list_free(struct store_op *list, size_t count)
 	free(list);
 }
 
-int store_op_next_time(struct store *s, int64_t *when_ms)
+int store_op_next_time(struct store *s, int64_t now_ms, int64_t *when_ms)
 {
-	int64_t t = 0;
-	int r = store_db_int(&s->db, &t,
-	                     "SELECT min(not_before_ms) FROM op WHERE state IN (1, 2)"
-	                     " AND not_before_ms > 0"
-	                     " AND NOT EXISTS (SELECT 1 FROM dep WHERE dep.seq = op.seq)",
-	                     "");
+	int64_t first, last, bound;
+	sqlite3_stmt *st;
+	int r = store_db_row(
+		&s->db, &st,
+		"SELECT min(not_before_ms),"
+		" max(CASE WHEN state = 1 AND not_before_ms <= ?1 THEN not_before_ms END)"
+		" FROM op WHERE state IN (1, 2) AND not_before_ms > 0"
+		" AND NOT EXISTS (SELECT 1 FROM dep WHERE dep.seq = op.seq)",
+		"i", now_ms + s->hold_ms);
 
-	if (r >= 0)
-		*when_ms = t;
-	return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	first = sqlite3_column_int64(st, 0);
+	last = sqlite3_column_int64(st, 1);
+	store_db_reset(&st);
+	bound = first + HOLDS_MORE * (int64_t)s->hold_ms;
+	*when_ms = first >= last ? first : last < bound ? last : bound;
+	return 0;
 }
 
 int store_op_open(struct store *s, int64_t upto, int64_t *count)

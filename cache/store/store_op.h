@@ -78,8 +78,9 @@ int store_op_next(struct store *s, int64_t after, int64_t now_ms, struct store_o
 int store_op_list(struct store *s, struct store_op **list, size_t *count);
 void store_op_list_free(struct store_op *list, size_t count);
 
-/* When the next held action may run (wall clock, ms); 0: none is held. */
-int store_op_next_time(struct store *s, int64_t *when_ms);
+/* When held actions had best be sent (wall clock, ms): once no more of them come, so that many go
+ * together, and at most two holds after the first may run; 0: none is held. */
+int store_op_next_time(struct store *s, int64_t now_ms, int64_t *when_ms);
 
 struct store_op_counts {
 	int64_t queued, sent, parked, done_total, cancelled_total;

@@ -454,6 +454,22 @@ static void note_outcome(struct sync_link *l)
 	pthread_mutex_unlock(&l->sync->lock);
 }
 
+/* The user is at it still: what comes next goes with what is here.  What was asked for again waits
+ * for nothing. */
+static bool still_growing(const struct pass *p)
+{
+	struct store *st = p->link->store;
+	struct store_op op = { 0 };
+	int64_t when = 0;
+	bool asked;
+
+	if (p->now_ms == 0 || store_op_next_time(st, p->now_ms, &when) < 0 || when <= p->now_ms)
+		return false;
+	asked = store_op_next(st, 0, 1, &op) > 0;
+	store_op_release(&op);
+	return !asked;
+}
+
 int sync_replay(struct sync_link *l, bool now)
 {
 	struct pass p = { .link = l, .now_ms = now ? 0 : wall_ms() };
@@ -463,7 +479,7 @@ int sync_replay(struct sync_link *l, bool now)
 	do {
 		again = false;
 		p.kept_count = 0;
-		r = run_pass(&p);
+		r = still_growing(&p) ? 0 : run_pass(&p);
 		if (r == 0)
 			r = sync_policy_run(l, &again);
 	} while (r == 0 && again);

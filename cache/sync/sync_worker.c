@@ -95,14 +95,14 @@ static bool is_asked(const struct worker *w)
 static bool rest_in_step(struct worker *w)
 {
 	struct sync *s = w->s;
-	int64_t held_ms = 0, until = w->pull_due_ms;
+	int64_t held_ms = 0, until = w->pull_due_ms, now_ms = clock_wall_ns() / 1000000;
 	bool pull;
 
 	if (w->try_again_ms < until && clock_left_ms(w->try_again_ms) > 0)
 		until = w->try_again_ms;
 
-	if (store_op_next_time(w->l->store, &held_ms) == 0 && held_ms > 0) {
-		int64_t left = held_ms - clock_wall_ns() / 1000000;
+	if (store_op_next_time(w->l->store, now_ms, &held_ms) == 0 && held_ms > 0) {
+		int64_t left = held_ms - now_ms;
 
 		if (clock_mono_ms() + left < until)
 			until = clock_mono_ms() + (left > 50 ? left : 50);

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "store_op.h"
 
 #define STOP_MS 1500 /* the threads have so long before the mount goes from under them */
 
@@ -135,6 +136,8 @@ static int start_parts(struct mount *m, struct err_reason *why)
 {
 	int r = store_open(m->cfg.state_dir, m->cfg.cache_dir, &m->store, why);
 
+	if (r == 0)
+		store_op_set_hold(m->store, mount_gather_ms(m));
 	if (r == 0)
 		r = mount_maildir_start(m);
 	if (r == 0)

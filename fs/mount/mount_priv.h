@@ -34,6 +34,7 @@
 #define MOUNT_INO_KEPT (MOUNT_INO_VIRTUAL + ((int64_t)1 << 48))
 #define MOUNT_KEPT_DIRS 2
 #define MOUNT_FILE_MAX ((int64_t)UINT32_MAX) /* IMAP counts a message's bytes in 32 bits */
+#define MOUNT_GATHER_MS 200
 #define MOUNT_FOREVER 86400000.0 /* seconds an entry or attribute holds: until told otherwise */
 
 struct mount_notify;
@@ -175,6 +176,12 @@ void mount_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void mount_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
 void mount_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
                      const char *newname, unsigned int flags);
+/* How long an action waits for others to go with it.  The hold of files that may not be whole yet
+ * has passed before there is an action. */
+static inline int mount_gather_ms(const struct mount *m)
+{
+	return m->cfg.hold_ms < MOUNT_GATHER_MS ? m->cfg.hold_ms : MOUNT_GATHER_MS;
+}
 /* Marks a name as changed by this request; cleared by mount_own_clear(). */
 void mount_own_set(struct mount *m, int which, int64_t parent, const char *name);
 void mount_own_clear(struct mount *m);

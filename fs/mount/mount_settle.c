@@ -10,6 +10,7 @@
 #include "mount_edit_priv.h"
 #include "mount_settle_priv.h"
 #include "store_mailbox.h"
+#include "store_op.h"
 
 /*
  * A file rests when its last change is older than the hold and nobody can write it any more.
@@ -308,6 +309,7 @@ int mount_settle_start(struct mount *m)
 {
 	struct mount_settle *s = mem_alloc(sizeof(*s));
 	pthread_condattr_t attr;
+	int r;
 
 	s->m = m;
 	pthread_mutex_init(&s->lock, NULL);
@@ -317,7 +319,10 @@ int mount_settle_start(struct mount *m)
 	pthread_cond_init(&s->passed, &attr);
 	pthread_condattr_destroy(&attr);
 	m->settle = s;
-	return store_open(m->cfg.state_dir, m->cfg.cache_dir, &s->store, NULL);
+	r = store_open(m->cfg.state_dir, m->cfg.cache_dir, &s->store, NULL);
+	if (r == 0)
+		store_op_set_hold(s->store, mount_gather_ms(m));
+	return r;
 }
 
 int mount_settle_run(struct mount *m)
