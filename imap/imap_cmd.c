@@ -129,8 +129,9 @@ void imap_cmd_rawf(struct imap_cmd *cmd, const char *fmt, ...)
 
 enum form { FORM_ATOM, FORM_QUOTED, FORM_LITERAL, FORM_NONE };
 
-/* A word that could be read as NIL or as nothing is quoted; what a quoted string had better
- * not hold (control characters, 8-bit bytes) becomes a literal; NUL can be sent by neither. */
+/* A word that could be read as NIL, as nothing or (by Courier) as somebody's home is quoted; what a
+ * quoted string had better not hold (control characters, 8-bit bytes) becomes a literal; NUL can be
+ * sent by neither. */
 static enum form form_of(const char *s, size_t len)
 {
 	enum form form = len == 0 || (len == 3 && strncasecmp(s, "NIL", 3) == 0) ? FORM_QUOTED
@@ -143,7 +144,7 @@ static enum form form_of(const char *s, size_t len)
 			return FORM_NONE;
 		if (c < 0x20 || c >= 0x7f)
 			form = FORM_LITERAL;
-		else if (form == FORM_ATOM && !imap_atom_char((char)c))
+		else if (form == FORM_ATOM && (c == '~' || !imap_atom_char((char)c)))
 			form = FORM_QUOTED;
 	}
 	return form;

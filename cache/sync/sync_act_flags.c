@@ -171,9 +171,41 @@ static bool any_wrong(const struct sync_batch *b)
 	return false;
 }
 
+static bool has_keyword(const char *flags)
+{
+	const char *pos = flags, *word;
+	size_t len;
+
+	while (pos && (word = wordset_next(&pos, &len)) != NULL)
+		if (word[0] != '\\')
+			return true;
+	return false;
+}
+
+static bool sends_keywords(const struct sync_batch *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->acts[i].settled &&
+		    (has_keyword(b->acts[i].op.add) || has_keyword(b->acts[i].op.del)))
+			return true;
+	return false;
+}
+
+/* Courier stores all keywords of a message as the session knows them: what others have set since the
+ * mailbox was selected would be lost. */
+static void refresh(struct sync_batch *b, struct sync_box *box, struct sync_reply *reply)
+{
+	struct imap_cmd *cmd;
+
+	if (sync_modseq_offered(b->link) || !sends_keywords(b))
+		return;
+	cmd = imap_cmd_new("NOOP");
+	sync_link_send(b->link, &cmd, box, sync_reply_done, reply);
+}
+
 int sync_run_flags(struct sync_batch *b)
 {
-	struct sync_reply fetched = { 0 };
+	struct sync_reply fetched = { 0 }, refreshed = { 0 };
 	struct sync_box *box = NULL;
 	int r = sync_batch_open(b, b->acts[0].op.mailbox, &box);
 
@@ -183,6 +215,8 @@ int sync_run_flags(struct sync_batch *b)
 	qsort(b->acts, b->count, sizeof(*b->acts), by_uid);
 	if (r == 0)
 		r = sync_run_guarded(b, box);
+	if (r == 0)
+		refresh(b, box, &refreshed);
 	for (size_t i = 0; r == 0 && i < b->count; i++)
 		if (!b->acts[i].shared && !b->acts[i].settled)
 			send_delta(b, box, i);
@@ -193,6 +227,7 @@ int sync_run_flags(struct sync_batch *b)
 	for (size_t i = 0; r == 0 && i < b->count; i++)
 		r = settle(b, &b->acts[i], fetched.err == 0);
 	sync_reply_release(&fetched);
+	sync_reply_release(&refreshed);
 	sync_box_unref(&box);
 	return r;
 }

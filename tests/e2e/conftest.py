@@ -35,26 +35,33 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "dovecot(why): needs what only Dovecot can do or be told to do")
-    config.addinivalue_line("markers", "beyond_rev1(why): needs what IMAP4rev1 has not")
+    config.addinivalue_line("markers", "extension(words): needs what IMAP4rev1 has not")
     config.addinivalue_line("markers", "unhindered(why): means nothing where commands are refused")
 
 
 def pytest_collection_modifyitems(config, items):
     """On another server, or with a proxy before it, tests that bring a server of their own show
     nothing new and are left out; those that need what is not there say so."""
-    absent = {"dovecot": config.getoption("--server") != "dovecot",
-              "beyond_rev1": config.getoption("--rev1"),
-              "unhindered": config.getoption("--flaky")}
-    if not any(absent.values()):
+    kind, rev1, flaky = (config.getoption(name) for name in ("--server", "--rev1", "--flaky"))
+    if kind == "dovecot" and not rev1 and not flaky:
         return
+    offered = () if rev1 else KINDS[kind].extensions
     left_out = [item for item in items if "make_server" not in item.fixturenames]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+
+    def skip(item, marker, reason):
+        if item.get_closest_marker(marker):
+            why = " ".join(item.get_closest_marker(marker).args)
+            item.add_marker(pytest.mark.skip(reason=f"{reason}: {why}"))
     for item in items:
-        for name, is_absent in absent.items():
-            marker = is_absent and item.get_closest_marker(name)
-            if marker:
-                item.add_marker(pytest.mark.skip(reason=f"{name}: {marker.args[0]}"))
+        if kind != "dovecot":
+            skip(item, "dovecot", "is not Dovecot")
+        if flaky:
+            skip(item, "unhindered", "commands are refused")
+        wanted = item.get_closest_marker("extension")
+        if wanted and offered is not None and not set(wanted.args) <= set(offered):
+            skip(item, "extension", "not offered")
 
 
 @pytest.fixture(name="kind", scope="session")
@@ -121,8 +128,7 @@ def _make_mount(place, kind, hindered):
     def make(port, name="a", start=True, **options):
         directory = os.path.join(place, name)
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        options.setdefault("user", kind.login("test"))
-        options.setdefault("below", kind.prefix.rstrip(kind.delimiter))
+        options = {**kind.way_in(), **options}
         mount = Mount(directory, hindered(port) if options.get("tls") in (None, "none") else port,
                       **options)
         mounts.append(mount)

@@ -17,7 +17,7 @@ CALLS = 200
 @pytest.fixture(name="pair")
 def _pair(make_server, make_client, make_mount, generator):
     server = make_server([("INBOX", generator.mail(i)) for i in range(50)])
-    mount = make_mount(server.port, sync="headers")
+    mount = make_mount(server.port, sync="headers", poll="20s")
     mount.sync()
     return server, mount
 

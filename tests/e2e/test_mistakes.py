@@ -8,9 +8,11 @@ import pytest
 from tools.mount import wait_until
 
 NO_UIDPLUS = {"hide": ("UIDPLUS", "MOVE"), "strip_codes": ("APPENDUID", "COPYUID")}
+WITH_UIDPLUS = pytest.mark.extension("UIDPLUS")
 
 
-@pytest.mark.parametrize("uidplus", (True, False), ids=("UIDPLUS", "without UIDPLUS"))
+@pytest.mark.parametrize("uidplus", (pytest.param(True, marks=WITH_UIDPLUS), False),
+                         ids=("UIDPLUS", "without UIDPLUS"))
 def test_mbsync_erased_what_another_client_had_marked(
         make_server, make_proxy, make_client, make_mount, generator, uidplus):
     """Its Expunge is a bare EXPUNGE: messages that another client marked \\Deleted, and may unmark,

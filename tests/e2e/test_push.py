@@ -26,6 +26,7 @@ def seen(what, condition):
     print(f"{what} seen after {wait_until(condition, LIMIT, what):.2f} s")
 
 
+@pytest.mark.extension("IDLE")
 def test_new_mail(pair, generator):
     """R021: three arrivals one after another, each in the listing and readable."""
     mount, other = pair
@@ -39,6 +40,7 @@ def test_new_mail(pair, generator):
         assert int(os.stat(path).st_mtime) == mail.date
 
 
+@pytest.mark.extension("IDLE")
 def test_flag_change(pair):
     """R100: set and removed, although the kernel had looked at the file before."""
     mount, other = pair
@@ -53,6 +55,7 @@ def test_flag_change(pair):
     assert after.st_ctime_ns > before.st_ctime_ns and after.st_mtime_ns == before.st_mtime_ns
 
 
+@pytest.mark.extension("IDLE")
 def test_expunge(pair):
     """R031, R256: gone from listing and from stat."""
     mount, other = pair

@@ -37,9 +37,7 @@ class Place:
         self.server.fill(mails)
         self.server.start()
         self.other = self.server.client()
-        self.mount = self.make_mount(self.port, user=self.kind.login("test"),
-                                     below=self.kind.prefix.rstrip(self.kind.delimiter),
-                                     **options)
+        self.mount = self.make_mount(self.port, **self.kind.way_in(), **options)
         self.mount.sync()
 
     def close(self):

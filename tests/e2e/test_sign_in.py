@@ -273,6 +273,7 @@ def test_token_expires_while_mounted(make_server, make_mount, make_client, place
 
 # ---- Compression ----
 
+@pytest.mark.extension("COMPRESS=DEFLATE")
 @pytest.mark.parametrize("disabled", [False, True])
 def test_slow_link_is_compressed(make_server, make_proxy, make_mount, disabled):
     """Fewer bytes go over a slow link than the messages have; what arrives is what was there."""

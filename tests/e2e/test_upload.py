@@ -63,6 +63,7 @@ def check_drafts(client, mount, mails):
         assert int(os.getxattr(path, "user.imap.uid")) == by_data[mail.data]
 
 
+@pytest.mark.extension("MULTIAPPEND")
 def test_batches_lose_their_answer(make_server, make_proxy, make_client, make_mount, generator):
     """With MULTIAPPEND one lost answer leaves many messages in doubt. R062, R065, R171, R286"""
     server = make_server()

@@ -38,12 +38,16 @@ def own(mount, home):
                 os.chown(os.path.join(path, name), who.st_uid, who.st_gid)
 
 
-def test_user_mounts_reads_and_writes(user, make_server, make_client, generator):
+def test_user_mounts_reads_and_writes(user, kind, make_server, make_client, generator):
     """Mounted by fusermount3, read, flagged, written, unmounted by the same user. R041, R070"""
     prefix, home, binary = user
     server = make_server([("INBOX", generator.mail(i)) for i in range(10)])
-    mount = Mount(home, server.port, binary=binary, prefix=prefix)
+    mount = Mount(home, server.port, binary=binary, prefix=prefix, **kind.way_in())
     own(mount, home)
+
+    def inbox(name):
+        return f"{mount.point}/INBOX/{name}"
+    drafts = "/".join(part for part in (mount.point, mount.below, "Drafts") if part)
 
     def run(*command):
         return subprocess.run([*prefix, *command], check=True, stdin=subprocess.DEVNULL,
@@ -51,9 +55,9 @@ def test_user_mounts_reads_and_writes(user, make_server, make_client, generator)
     try:
         mount.start()
         mount.sync()
-        assert run("cat", mount.point + "/INBOX/1.eml") == generator.mail(0).data
-        run("setfattr", "-n", "user.imap.flag.Flagged", "-v", "1", mount.point + "/INBOX/2.eml")
-        run("sh", "-c", f"cat '{mount.point}/INBOX/3.eml' > '{mount.point}/Drafts/copy.eml'")
+        assert run("cat", inbox("1.eml")) == generator.mail(0).data
+        run("setfattr", "-n", "user.imap.flag.Flagged", "-v", "1", inbox("2.eml"))
+        run("sh", "-c", f"cat '{inbox('3.eml')}' > '{drafts}/copy.eml'")
         mount.sync()
         client = make_client(server.port)
         client.select("INBOX")
@@ -68,12 +72,12 @@ def test_user_mounts_reads_and_writes(user, make_server, make_client, generator)
         mount.close()
 
 
-def test_background_by_address(user, make_server, generator):
+def test_background_by_address(user, kind, make_server, generator):
     """Without -f: the parent returns once the mount answers, with an environment that holds
     no more than the password; `imapfs umount` ends it."""
     prefix, home, binary = user
     server = make_server([("INBOX", generator.mail(i)) for i in range(3)])
-    mount = Mount(home, server.port, binary=binary, prefix=prefix)
+    mount = Mount(home, server.port, binary=binary, prefix=prefix, **kind.way_in())
     own(mount, home)
     env = {"IMAPFS_PASSWORD": "secret", "PATH": "/usr/bin:/bin"}
     try:

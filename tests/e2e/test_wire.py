@@ -44,6 +44,7 @@ def _day(make_server, make_proxy, make_client, make_mount, generator):
     return server, proxy, mount, client
 
 
+@pytest.mark.extension("UIDPLUS")
 def test_rules_of_the_wire(day):
     """R009, R068, R074, R084, R112, R230, R253, R258, R296, R297: forms that are never sent."""
     _, proxy, _, _ = day
@@ -55,6 +56,7 @@ def test_rules_of_the_wire(day):
     assert max(map(len, lines)) <= 8192
 
 
+@pytest.mark.extension("UNSELECT")
 def test_connections(day):
     """R166, R167, R233, R241, R170, R168: two links, no mailbox selected on both, ENABLE first,
     no STATUS of what is selected."""
@@ -86,6 +88,7 @@ def test_only_uids_that_the_server_gave(day):
                 assert 0 < int(number) < highest, line
 
 
+@pytest.mark.extension("CONDSTORE")
 def test_nothing_changed_costs_nothing(day):
     """R004, R022, R094, R156, R216, R307: a pass without news, and a remount without."""
     _, proxy, mount, _ = day

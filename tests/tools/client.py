@@ -70,7 +70,7 @@ class Client:
     def _names(self, rows):
         names = []
         for row in rows:
-            if row is None:
+            if not row:
                 continue
             if isinstance(row, tuple):
                 attributes, name = row[0].decode(), row[1].decode()
@@ -152,6 +152,7 @@ class Client:
 
     def fetch(self, uids=None, body=True, batch=200):
         """{uid: Message} of the selected mailbox; never sets \\Seen."""
+        self._check(self.imap.noop())  # some tell of others' changes only then
         uids = self.uids() if uids is None else list(uids)
         found = {}
         for at in range(0, len(uids), batch):

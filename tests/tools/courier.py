@@ -59,7 +59,9 @@ LOGGEROPTS=""
 class Courier(Server):
     name = "courier"
     prefix = "INBOX."
-    delimiter = illegal = "."
+    delimiter = "."
+    illegal = ".\U0001f389"
+    extensions = ("UIDPLUS", "NAMESPACE", "IDLE", "QUOTA", "ACL")
     whole_lines = True
     logs = ("stderr.log", "courier.log")
     mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5")  # LOGIN: by its command

@@ -34,6 +34,7 @@ DOMAIN = "test.local"
 
 class Imap4d(Server):
     name = "imap4d"
+    extensions = ("LITERAL+", "NAMESPACE", "UNSELECT")
     mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256")
 
     @classmethod

@@ -178,7 +178,7 @@ class Mount:
     def path(self, mailbox, *names):
         """The directory of a mailbox, or a file in it, as it is spelled here."""
         path = self.point
-        if self.below and mailbox not in ("INBOX", ".imapfs"):
+        if self.below and mailbox.split("/")[0] not in ("INBOX", ".imapfs"):
             mailbox = f"{self.below}/{mailbox}"
         for part in mailbox.split("/"):
             plain = os.path.join(path, part)

@@ -93,6 +93,7 @@ class Server:
     illegal = ""        # in names of mailboxes
     whole_lines = False  # each message ends with one, whatever was sent
     logs = ("stderr.log",)
+    extensions = None   # words that tests ask for, where it has not all
     mechanisms = ()     # that it offers and a password is good for
 
     def __init__(self, directory=None, users=None, certificate=None):
@@ -126,6 +127,11 @@ class Server:
     def login(cls, user):
         """What a user is called at LOGIN."""
         return user
+
+    @classmethod
+    def way_in(cls):
+        """Options of a Mount."""
+        return {"user": cls.login("test"), "below": cls.prefix.rstrip(cls.delimiter)}
 
     @classmethod
     def legal(cls, mailbox):
