@@ -14,7 +14,8 @@ import time
 import pytest
 
 import hostile
-import hostile_scenes  # noqa: F401  registers its scenarios
+import hostile_packed  # noqa: F401  registers its scenarios
+import hostile_scenes  # noqa: F401  likewise
 import hostile_table   # noqa: F401  likewise
 
 AT_A_TIME = 6
