@@ -68,6 +68,20 @@ static int frozen_bytes(struct store *s, const struct store_op *op, int64_t subj
 	return r < 0 || writing ? r : show_spool(s, subject, *spool);
 }
 
+/* A move that was parked is shown where its message still was; as an upload it goes on. */
+static int show_at_target(struct store *s, const struct store_op *op)
+{
+	struct store_node n;
+	int r;
+
+	if (op->kind != STORE_OP_MOVE || op->state != STORE_OP_PARKED)
+		return 0;
+	r = store_node_get(s, op->message, &n);
+	if (r < 0 || n.parent != op->mailbox)
+		return r;
+	return store_node_place_free(s, op->message, op->target, n.name);
+}
+
 /* A copy or move out of a message that is gone: with the bytes here it becomes an upload of
  * `subject` to the target (R148), else it waits for the user. */
 static int make_upload(struct store *s, const struct store_op *op, int64_t subject)
@@ -92,6 +106,8 @@ static int make_upload(struct store *s, const struct store_op *op, int64_t subje
 		                 "UPDATE message SET mailbox = NULL, uid = NULL, server_flags = ?2,"
 		                 " aside = 0 WHERE id = ?1",
 		                 "is", subject, flags ? flags : "");
+	if (r == 0)
+		r = show_at_target(s, op);
 	return r < 0 ? r : store_log_released(s, op->seq);
 }
 
@@ -277,8 +293,8 @@ static int is_in_flight(struct store *s, int64_t id)
 
 	return store_db_int(
 		&s->db, &any,
-		"SELECT 1 FROM op WHERE message = ?1 AND state = 2 AND kind IN (2, 3, 4)"
-		" LIMIT 1",
+		"SELECT 1 FROM op WHERE message = ?1 AND state = 2 AND (kind IN (2, 3, 4)"
+		" OR kind = 5 AND target != 0) LIMIT 1",
 		"i", id);
 }
 

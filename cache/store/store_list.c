@@ -33,6 +33,16 @@ static int levels(const char *path)
 	return n;
 }
 
+/* One that the user has made here and given another name since: the server has what was made. */
+static int made_as(struct store *s, int64_t parent, const char *name, int64_t *id)
+{
+	return store_db_int(&s->db, id,
+	                    "SELECT o.mailbox FROM op o JOIN mailbox m ON m.id = o.mailbox WHERE"
+	                    " o.kind = 7 AND o.state = 2 AND o.name = ?2 AND o.target = ?1 AND"
+	                    " m.wire_name IS NULL",
+	                    "is", parent == STORE_ROOT ? 0 : parent, name);
+}
+
 /* The mailbox of that wire name, else the one that the user made at this place, else a new
  * one; *id. */
 static int find_or_add(struct store *s, int64_t parent, const char *name, const char *wire,
@@ -53,7 +63,11 @@ static int find_or_add(struct store *s, int64_t parent, const char *name, const 
 		if (r == 1)
 			*id = n.id;
 	}
-	if (r < 0 && r != ERR_NOTFOUND)
+	if ((r == 0 || r == ERR_NOTFOUND) && !unborn) {
+		r = made_as(s, parent, name, id);
+		unborn = r == 1;
+	}
+	if (r < 0)
 		return r;
 	if (!unborn) {
 		r = store_node_free_name(s, parent, name, 0, free_name);

@@ -289,6 +289,18 @@ int store_pull_expects(struct store *s, int64_t mailbox)
 	return r < 0 ? r : n > 1000000 ? 1000000 : (int)n;
 }
 
+int store_pull_searches(struct store *s, int64_t mailbox)
+{
+	int64_t any;
+
+	return store_db_int(
+		&s->db, &any,
+		"SELECT 1 FROM message m WHERE mailbox = ?1 AND uid IS NULL AND (passes < 2 OR"
+		" EXISTS (SELECT 1 FROM op o WHERE o.message = m.id AND o.state != 3 AND o.kind"
+		" BETWEEN 3 AND 6 AND o.step = 0)) LIMIT 1",
+		"i", mailbox);
+}
+
 int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags,
                      uint64_t modseq)
 {

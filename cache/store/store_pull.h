@@ -67,6 +67,10 @@ int store_pull_descriptor(struct store *s, int64_t mailbox, const struct store_d
  * descriptors with Message-ID or EMAILID let store_pull_descriptor() find them again. */
 int store_pull_expects(struct store *s, int64_t mailbox);
 
+/* 1 while one of them has not been looked for in as many complete passes as it takes to give it up, or
+ * to park what is to be done with it. */
+int store_pull_searches(struct store *s, int64_t mailbox);
+
 /* New flags of a known UID; unknown UIDs are ignored. */
 int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags,
                      uint64_t modseq);

@@ -492,12 +492,11 @@ static int upload(struct sync_batch *b, const struct store_mailbox *m, struct up
 /* Many at once only where the answer proves each. */
 static enum how way_of(const struct sync_batch *b)
 {
-	struct imap_session *s = b->link->session;
-
 	if (b->acts[0].op.kind == STORE_OP_REPLACE && b->acts[0].op.uid != 0 &&
-	    imap_session_has(s, "REPLACE"))
+	    sync_link_has(b->link, "REPLACE"))
 		return BY_REPLACE;
-	if (b->count > 1 && imap_session_has(s, "MULTIAPPEND") && imap_session_has(s, "UIDPLUS"))
+	if (b->count > 1 && sync_link_has(b->link, "MULTIAPPEND") &&
+	    sync_link_has(b->link, "UIDPLUS"))
 		return BY_MULTIAPPEND;
 	return BY_APPEND;
 }

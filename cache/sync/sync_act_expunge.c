@@ -196,8 +196,7 @@ int sync_expunge(struct sync_batch *b, struct sync_box *box, int step)
 
 	sync_batch_uids(b, &uids);
 	if (uids.count > 0) {
-		if (imap_session_has(b->link->session, "UIDPLUS") ||
-		    imap_session_has(b->link->session, "IMAP4rev2"))
+		if (sync_link_has(b->link, "UIDPLUS") || sync_link_has(b->link, "IMAP4rev2"))
 			r = expunge_by_uid(b, box, &uids, &left);
 		else
 			r = expunge_emulated(b, box, &uids, step, &left);

@@ -265,7 +265,7 @@ static bool any_unclear(const struct transfer *t)
 static int transfer(struct transfer *t, struct sync_box *box)
 {
 	struct sync_batch *b = t->batch;
-	bool move = removes(b) && imap_session_has(b->link->session, "MOVE");
+	bool move = removes(b) && sync_link_has(b->link, "MOVE");
 	size_t rest = 0;
 	int r;
 

@@ -184,10 +184,11 @@ int sync_target_status(struct sync_link *l, const char *wire_name, struct sync_t
 {
 	struct imap_cmd *cmd = imap_cmd_new("STATUS");
 	struct status_seen seen = { 0 };
-	bool one_each = imap_session_has(l->session, "APPENDLIMIT");
+	bool one_each = sync_link_has(l, "APPENDLIMIT");
 	int r;
 
-	seen.target.has_limit = imap_session_number(l->session, "APPENDLIMIT", &seen.target.limit);
+	seen.target.has_limit = l->session &&
+	                        imap_session_number(l->session, "APPENDLIMIT", &seen.target.limit);
 	imap_cmd_mailbox(cmd, wire_name);
 	imap_cmd_rawf(cmd, "(UIDVALIDITY UIDNEXT%s)", one_each ? " APPENDLIMIT" : "");
 	r = sync_ask(l, &cmd, status_data, &seen, reply);

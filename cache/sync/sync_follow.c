@@ -113,8 +113,7 @@ void sync_list_follow(struct sync_link *l, struct sync_list *list)
 	struct store_mailbox *boxes = NULL;
 	size_t count = 0;
 
-	if (!imap_session_has(l->session, "OBJECTID") ||
-	    store_mailbox_list(l->store, &boxes, &count) < 0)
+	if (!sync_link_has(l, "OBJECTID") || store_mailbox_list(l->store, &boxes, &count) < 0)
 		return;
 	l->data = on_id;
 	l->ctx = list;

@@ -55,6 +55,11 @@ bool sync_link_up(const struct sync_link *l)
 	return l->session && imap_session_state(l->session) != IMAP_STATE_CLOSED;
 }
 
+bool sync_link_has(const struct sync_link *l, const char *word)
+{
+	return l->session && imap_session_has(l->session, word);
+}
+
 static enum imap_tls tls_of(enum sync_tls tls)
 {
 	switch (tls) {
@@ -586,7 +591,7 @@ void sync_link_unselect(struct sync_link *l)
 {
 	struct imap_cmd *cmd;
 
-	if (!l->box || !l->session || !imap_session_has(l->session, "UNSELECT"))
+	if (!l->box || !sync_link_has(l, "UNSELECT"))
 		return;
 	cmd = imap_cmd_new("UNSELECT");
 	sync_link_send(l, &cmd, l->box, NULL, NULL);

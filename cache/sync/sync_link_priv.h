@@ -87,6 +87,8 @@ int sync_link_connect(struct sync_link *l, struct err_reason *why);
 void sync_link_disconnect(struct sync_link *l);
 void sync_link_interrupt(struct sync_link *l); /* from any thread that holds sync->lock */
 bool sync_link_up(const struct sync_link *l);
+bool sync_link_has(const struct sync_link *l,
+                   const char *word); /* a capability; false without a link */
 
 /* Queues a command in the mailbox of `box` (NULL: none).  `done` is always called, also
  * when the command could not be queued. */

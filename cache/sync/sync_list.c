@@ -112,9 +112,9 @@ static const char *status_items(const struct sync_link *l)
 static int ask_extended(struct sync_link *l, struct sync_reply *reply)
 {
 	struct imap_cmd *cmd = imap_cmd_new("LIST");
-	bool use = imap_session_has(l->session, "SPECIAL-USE");
-	bool rights = imap_session_has(l->session, "LIST-MYRIGHTS") && !l->rights_known;
-	bool status = imap_session_has(l->session, "LIST-STATUS");
+	bool use = sync_link_has(l, "SPECIAL-USE");
+	bool rights = sync_link_has(l, "LIST-MYRIGHTS") && !l->rights_known;
+	bool status = sync_link_has(l, "LIST-STATUS");
 
 	imap_cmd_rawf(cmd, "\"\" \"*\" RETURN (SUBSCRIBED CHILDREN%s%s%s%s)",
 	              use ? " SPECIAL-USE" : "", rights ? " MYRIGHTS" : "",
@@ -157,7 +157,7 @@ static void ask_more(struct sync_link *l, const struct sync_seen *seen, bool rig
 
 static int ask_status(struct sync_link *l, const struct sync_list *list)
 {
-	bool rights = imap_session_has(l->session, "ACL") && !l->rights_known;
+	bool rights = sync_link_has(l, "ACL") && !l->rights_known;
 
 	l->rights_known = true;
 	for (size_t i = 0; i < list->count; i++) {
@@ -204,7 +204,7 @@ static void ask_quota(struct sync_link *l)
 {
 	struct imap_cmd *cmd;
 
-	if (!imap_session_has(l->session, "QUOTA"))
+	if (!sync_link_has(l, "QUOTA"))
 		return;
 	cmd = imap_cmd_new("GETQUOTAROOT");
 	imap_cmd_mailbox(cmd, "INBOX");
@@ -220,7 +220,7 @@ int sync_list_pull(struct sync_link *l, struct sync_list *out)
 	l->data = on_list_data;
 	l->ctx = out;
 	ask_quota(l);
-	if (imap_session_has(l->session, "LIST-EXTENDED"))
+	if (sync_link_has(l, "LIST-EXTENDED"))
 		r = ask_extended(l, &reply);
 	if (sync_link_up(l) && (reply.err < 0 || out->count == 0)) {
 		sync_reply_release(&reply);

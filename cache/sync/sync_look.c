@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "mem.h"
 #include "store_message.h"
 #include "sync_replay_priv.h"
 
@@ -68,18 +70,40 @@ static void exclude_known(struct sync_batch *b, int64_t mailbox, struct sync_can
 		                    is_known(b, mailbox, c->items[i].uid);
 }
 
+static int by_source(const void *a, const void *b)
+{
+	const struct sync_act *x = *(struct sync_act *const *)a, *y = *(struct sync_act *const *)b;
+
+	if (x->op.uid != y->op.uid)
+		return x->op.uid < y->op.uid ? -1 : 1;
+	return x->op.seq < y->op.seq ? -1 : 1;
+}
+
+/* Those not found yet.  Messages alike but for their flags come out in the order of their sources:
+ * that is how servers copy a set. */
+static struct sync_act **unfound(struct sync_batch *b, size_t *count)
+{
+	struct sync_act **acts = mem_alloc((b->count + 1) * sizeof(struct sync_act *));
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->count; i++)
+		if (!b->acts[i].settled && !b->acts[i].new_uid)
+			acts[n++] = &b->acts[i];
+	qsort(acts, n, sizeof(struct sync_act *), by_source);
+	*count = n;
+	return acts;
+}
+
 /* Number of acts still not found, or the link's error. */
 static int match_all(struct sync_batch *b, struct sync_box *box, struct sync_candidates *c)
 {
+	size_t count;
+	_cleanup_free_ struct sync_act **acts = unfound(b, &count);
 	int missing = 0;
 
-	for (size_t i = 0; i < b->count; i++) {
-		struct sync_act *a = &b->acts[i];
-		int r;
+	for (size_t i = 0; i < count; i++) {
+		int r = sync_candidates_match(b->link, box, c, &acts[i]->ev, &acts[i]->new_uid);
 
-		if (a->settled || a->new_uid)
-			continue;
-		r = sync_candidates_match(b->link, box, c, &a->ev, &a->new_uid);
 		if (r < 0)
 			return r;
 		missing += r == 0;

@@ -9,7 +9,7 @@ bool sync_modseq_offered(const struct sync_link *l)
 {
 	if (l->plain || !l->session || imap_session_shuns(l->session, "CONDSTORE"))
 		return false;
-	return imap_session_has(l->session, "CONDSTORE") || imap_session_has(l->session, "QRESYNC");
+	return sync_link_has(l, "CONDSTORE") || sync_link_has(l, "QRESYNC");
 }
 
 /* Right after signing in, in front of any SELECT (3.2.3); it goes along with what follows, unless
@@ -21,13 +21,13 @@ void sync_modseq_enable(struct sync_link *l)
 	struct imap_cmd *cmd;
 
 	l->qresync = l->plain = false;
-	if (!imap_session_has(l->session, "ENABLE"))
+	if (!sync_link_has(l, "ENABLE"))
 		return;
 	if (sync_modseq_offered(l))
-		words[count++] = imap_session_has(l->session, "QRESYNC") ? "QRESYNC" : "CONDSTORE";
-	if (imap_session_has(l->session, "IMAP4rev2") && imap_session_has(l->session, "IMAP4rev1"))
+		words[count++] = sync_link_has(l, "QRESYNC") ? "QRESYNC" : "CONDSTORE";
+	if (sync_link_has(l, "IMAP4rev2") && sync_link_has(l, "IMAP4rev1"))
 		words[count++] = "IMAP4rev2";
-	if (imap_session_has(l->session, "UTF8=ACCEPT"))
+	if (sync_link_has(l, "UTF8=ACCEPT"))
 		words[count++] = "UTF8=ACCEPT";
 	if (count == 0)
 		return;
@@ -41,7 +41,7 @@ void sync_modseq_enable(struct sync_link *l)
 void sync_modseq_note(struct sync_link *l, const struct imap_resp *r)
 {
 	if (r->kind == IMAP_RESP_ENABLED && wordset_has(r->caps, "QRESYNC") &&
-	    imap_session_has(l->session, "QRESYNC"))
+	    sync_link_has(l, "QRESYNC"))
 		l->qresync = true;
 }
 

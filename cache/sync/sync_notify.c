@@ -29,7 +29,7 @@ void sync_notify_ask(struct sync_link *l)
 {
 	struct imap_cmd *cmd;
 
-	if (l->notify != SYNC_NOTIFY_UNASKED || !imap_session_has(l->session, "NOTIFY"))
+	if (l->notify != SYNC_NOTIFY_UNASKED || !sync_link_has(l, "NOTIFY"))
 		return;
 	l->notify = SYNC_NOTIFY_ASKED;
 	cmd = imap_cmd_new("NOTIFY");

@@ -156,4 +156,7 @@ bool sync_server_absent(struct sync *s); /* wants are the worker's to serve; the
 /* Carries the log out as far as it goes.  `now`: what is held back too.  0 or why the link is lost. */
 int sync_replay(struct sync_link *l, bool now);
 
+/* What is parked, for those who wait in sync_wait(). */
+void sync_replay_note(struct sync_link *l);
+
 #endif

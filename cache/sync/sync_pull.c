@@ -24,18 +24,21 @@ void sync_pull_note(struct sync_link *l, int err)
 
 /* ---- Descriptors and flags ---- */
 
-/* False when the numbers prove that nothing has changed: of flags only mod-sequences can tell. */
-static bool is_due(const struct sync *s, const struct store_mailbox *m,
+/* False when the numbers prove that nothing has changed: of flags only mod-sequences can tell.  What
+ * waits to be found again takes as many passes as it takes to give it up. */
+static bool is_due(const struct sync_link *l, const struct store_mailbox *m,
                    const struct sync_seen *seen)
 {
 	const struct imap_status *st = seen ? &seen->status : NULL;
+	const struct sync *s = l->sync;
 
 	if (m->uidnotsticky && seen && seen->has_status)
 		return st->uidnext != m->uidnext || st->messages != m->messages;
 	if (sync_profile_new_only(s, m) && seen && seen->has_status && st->has_uidnext)
 		return st->uidvalidity != m->uidvalidity || st->uidnext != m->uidnext;
 	if (!seen || !seen->has_status || m->uidnext == 0 || st->uidvalidity != m->uidvalidity ||
-	    st->uidnext != m->uidnext || st->messages != m->messages)
+	    st->uidnext != m->uidnext || st->messages != m->messages ||
+	    store_pull_searches(l->store, m->id) > 0)
 		return true;
 	if (st->messages == 0)
 		return false;
@@ -100,7 +103,7 @@ static int scan_all(struct sync_link *l, const struct sync_list *list,
 		struct sync_box *box;
 
 		if (sync_profile_scans(l->sync, &boxes[i]) && !boxes[i].uidnotsticky &&
-		    !has_moved(&boxes[i], seen) && is_due(l->sync, &boxes[i], seen)) {
+		    !has_moved(&boxes[i], seen) && is_due(l, &boxes[i], seen)) {
 			sync_claim_wait(l->sync, l, boxes[i].id);
 			box = sync_modseq_select(l, &boxes[i],
 			                         seen && seen->has_status ? &seen->status : NULL);
@@ -128,7 +131,7 @@ static int scan_anew(struct sync_link *l, const struct sync_list *list,
 	for (size_t i = 0; i < count && r == 0; i++) {
 		const struct sync_seen *seen = sync_list_find(list, boxes[i].wire_name);
 
-		if (!sync_profile_scans(l->sync, &boxes[i]) || !is_due(l->sync, &boxes[i], seen))
+		if (!sync_profile_scans(l->sync, &boxes[i]) || !is_due(l, &boxes[i], seen))
 			continue;
 		if (boxes[i].uidnotsticky) {
 			r = sync_unsticky_scan(l, boxes[i].id);

@@ -253,8 +253,7 @@ void sync_search_send(struct sync_link *l, struct sync_box *box, const char *cri
 {
 	size_t at = 0;
 
-	if (uids && !criteria && !imap_session_has(l->session, "UIDPLUS") &&
-	    !imap_session_has(l->session, "IMAP4rev2")) {
+	if (uids && !criteria && !sync_link_has(l, "UIDPLUS") && !sync_link_has(l, "IMAP4rev2")) {
 		criteria = "ALL";
 		uids = NULL;
 	}
@@ -429,6 +428,8 @@ static int run_pass(struct pass *p)
 
 	while ((r = store_op_stopped(p->link->store)) == 0 && (r = gather(p, after, &b)) > 0) {
 		r = kinds[b.acts[0].op.kind].run(&b);
+		if (r == 0 && !sync_link_up(p->link))
+			r = ERR_OFFLINE; /* lost where it did not matter to the batch */
 		after = go_on_from(&b);
 		if (note_rest(p, &b) < 0)
 			r = ERR_IO;
@@ -440,8 +441,7 @@ static int run_pass(struct pass *p)
 	return r < 0 ? r : 0;
 }
 
-/* For those who wait in sync_wait(). */
-static void note_outcome(struct sync_link *l)
+void sync_replay_note(struct sync_link *l)
 {
 	struct store_op_counts counts;
 	bool stopped = store_op_stopped(l->store) == 1;
@@ -484,6 +484,6 @@ int sync_replay(struct sync_link *l, bool now)
 			r = sync_policy_run(l, &again);
 	} while (r == 0 && again);
 	free(p.kept);
-	note_outcome(l);
+	sync_replay_note(l);
 	return r;
 }

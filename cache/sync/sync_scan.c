@@ -72,9 +72,9 @@ static char *descriptor_items(struct sync_link *l, const struct store_mailbox *m
 	_cleanup_free_ char *body = blind ? mem_printf(" BODY.PEEK[]<0.%llu>",
 	                                               (unsigned long long)blind)
 	                                  : NULL;
-	const char *id = imap_session_has(l->session, "OBJECTID")     ? " EMAILID"
-	                 : imap_session_has(l->session, "X-GM-EXT-1") ? " X-GM-MSGID"
-	                                                              : "";
+	const char *id = sync_link_has(l, "OBJECTID")     ? " EMAILID"
+	                 : sync_link_has(l, "X-GM-EXT-1") ? " X-GM-MSGID"
+	                                                  : "";
 
 	return mem_printf("(UID FLAGS RFC822.SIZE INTERNALDATE%s%s%s)", id,
 	                  search ? " BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]" : "", body ? body : "");

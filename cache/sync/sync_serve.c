@@ -180,7 +180,7 @@ static int rest_in_idle(struct serving *v)
 		rest(v, 1000);
 		return 0;
 	}
-	if (!imap_session_has(v->l->session, "IDLE") || !is_settled(v->s) || !is_followed(v) ||
+	if (!sync_link_has(v->l, "IDLE") || !is_settled(v->s) || !is_followed(v) ||
 	    !sync_claim_try(v->s, v->l, v->resting)) {
 		rest(v, 1000);
 		return 0;

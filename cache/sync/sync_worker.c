@@ -194,6 +194,8 @@ static int one_round(struct worker *w, bool pull)
 		r = sync_replay(w->l, waited);
 	if (r == 0 && pull)
 		r = pull_pass(w, &again);
+	if (r == 0 && pull)
+		sync_replay_note(w->l); /* a mailbox made anew has parked what named its UIDs */
 	if (r == 0)
 		r = look_after(w);
 	sync_link_unselect(w->l);

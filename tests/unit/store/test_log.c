@@ -499,6 +499,26 @@ static void test_rename_subtree(void **state)
 	assert_int_equal(store_mailbox_rename(w->s, w->inbox, STORE_ROOT, "X"), ERR_PERM);
 }
 
+/* R137: the answer to CREATE is lost, the user renames it, a LIST shows the name that was sent */
+static void test_made_and_renamed(void **state)
+{
+	static const struct store_list_entry made = { "Box", "Box", '/', "", true };
+	struct world *w = *state;
+	int64_t box, found = 0;
+	struct store_node n;
+
+	OK(store_mailbox_create(w->s, STORE_ROOT, "Box", &box));
+	OK(store_op_sent(w->s, world_op(w, 0, STORE_OP_CREATE).seq, 1, ""));
+	OK(store_mailbox_rename(w->s, box, STORE_ROOT, "Job"));
+	OK(store_pull_list(w->s, &made, 1, false));
+	OK(store_mailbox_by_wire(w->s, "Box", &found));
+	assert_int_equal(found, box);
+	assert_int_equal(store_node_lookup(w->s, STORE_ROOT, "Box", &n), ERR_NOTFOUND);
+	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_CREATE).seq, NULL));
+	OK(store_node_lookup(w->s, STORE_ROOT, "Job", &n));
+	assert_int_equal(n.id, box);
+}
+
 /* R134: created and removed again, subscribed and back: nothing to send */
 static void test_mailbox_cancels(void **state)
 {
@@ -587,6 +607,7 @@ int main(void)
 		T(test_chain_on_new_mailbox),
 		T(test_copy_before_remove),
 		T(test_rename_subtree),
+		T(test_made_and_renamed),
 		T(test_mailbox_cancels),
 		T(test_draft),
 		T(test_upload_date),

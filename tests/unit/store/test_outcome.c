@@ -292,6 +292,65 @@ static void test_blocked_goes_on(void **state)
 	assert_int_equal(world_op(w, 1, STORE_OP_FLAGS).state, STORE_OP_QUEUED);
 }
 
+/* R148: a move that a new UIDVALIDITY has stopped shows its message where the server has it; once it is
+ * gone from there it is an upload, and is shown where that goes */
+static void test_stopped_move_goes_on(void **state)
+{
+	struct world *w = *state;
+	struct store_descriptor d = {
+		.uid = 5, .flags = "", .size = 12, .date = 5, .message_id = "<m@n>"
+	};
+	struct store_node n;
+	uint32_t uid = 77;
+	int64_t id;
+
+	OK(store_pull_descriptor(w->s, w->inbox, &d));
+	OK(store_message_by_uid(w->s, w->inbox, 5, &id));
+	world_body(w, id, "x: y\r\n\r\nbody");
+	OK(store_message_move(w->s, id, w->work, "x.eml", false, STORE_DELETE_TRASH));
+	OK(store_pull_reset(w->s, w->inbox, 8));
+	d.uid = uid;
+	OK(store_pull_descriptor(w->s, w->inbox, &d));
+	OK(store_node_get(w->s, id, &n));
+	assert_int_equal(n.parent, w->inbox);
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_int_equal(world_op(w, 0, STORE_OP_APPEND).mailbox, w->work);
+	OK(store_node_get(w->s, id, &n));
+	assert_int_equal(n.parent, w->work);
+}
+
+/* R137: in flight to the trash, and the source is gone: whoever sent it finds out where it is */
+static void test_sent_to_trash_stays(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "");
+	uint32_t uid = 5;
+	struct store_node n;
+
+	OK(store_message_remove(w->s, id, STORE_DELETE_TRASH));
+	OK(store_op_sent(w->s, world_op(w, 0, STORE_OP_DELETE).seq, 1, "e"));
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_int_equal(world_op(w, 0, STORE_OP_DELETE).state, STORE_OP_SENT);
+	OK(store_node_get(w->s, id, &n));
+}
+
+/* R043, R146: what waits to be found is looked for until it is given up */
+static void test_searches_until_given_up(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "");
+	struct store_op_done done = { .uidvalidity = 0, .uid = 0 };
+
+	OK(store_message_move(w->s, id, w->work, "x.eml", false, STORE_DELETE_TRASH));
+	assert_int_equal(store_pull_searches(w->s, w->work), 0);
+	OK(store_op_done(w->s, world_op(w, 0, STORE_OP_MOVE).seq, &done));
+	for (int pass = 0; pass < 2; pass++) {
+		assert_int_equal(store_pull_searches(w->s, w->work), 1);
+		OK(store_pull_complete(w->s, w->work, 1, 0, 0, 0));
+	}
+	assert_int_equal(store_pull_searches(w->s, w->work), 0);
+}
+
 /* R043, R146: where a moved message is not found again, what names it waits for the user, not for ever */
 static void test_unfound_waits_for_the_user(void **state)
 {
@@ -371,6 +430,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_taken_out_is_frozen, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_edit_outlives_a_reset, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_blocked_goes_on, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_stopped_move_goes_on, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_sent_to_trash_stays, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_searches_until_given_up, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_unfound_waits_for_the_user, world_up,
 		                                world_down),
 		cmocka_unit_test_setup_teardown(test_dropped_after_a_reset, world_up, world_down),

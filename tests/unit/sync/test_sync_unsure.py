@@ -11,6 +11,7 @@ from tools.imapd_parse import Cut
 
 HEADERS = 2  # a profile: no bodies are fetched ahead
 PARKED = "3"
+REFUSED = -11
 
 
 @pytest.fixture
@@ -124,6 +125,23 @@ def test_an_edit_over_another_uidvalidity(server, tmp_path, stored):
         d.edit("Work/1.eml", new, "<1@example.org>")
         settle(d)
         assert server.bodies("Work").count(new) == 1
+
+
+def test_who_waits_hears_of_what_the_pass_gave_up(server, tmp_path):
+    """R142: the pass finds all UIDs changed and an action cannot be carried out any more: the first who
+    waits is told."""
+    server.append("Work", letter(1))
+    with Driven(tmp_path, server.port) as d:
+        d.wait()
+        d.do("pause", 1)
+        d.do("remove", "Work/1.eml", 2)
+        with server.lock:
+            server.mailboxes["Work"].uidvalidity = next(server.validities)
+        d.do("pause", 0)
+        result, _ = d.say("wait", 20000)
+        assert [row[2] for row in d.queue()] == [PARKED]
+        assert result == REFUSED
+        assert server.bodies("Work") == [letter(1)]
 
 
 def test_a_message_id_with_a_comment(tmp_path):
