@@ -215,7 +215,8 @@ class History:
         if result == 0:
             self.boxes.remove(box)
             left = [i.token for i in self.model.items
-                    if i.box == box and i.node and i.token not in self.model.slack]
+                    if i.box == box and i.node and not i.moved and
+                    i.token not in self.model.slack]
             if left:
                 raise Failed(f"{box} was removed with {left} in it")
 
@@ -342,6 +343,7 @@ class History:
                 self.excuse(nodes, row)
             if result in (CONFLICT, NOTEMPTY):
                 self.drive.say("drop", seq)
+                self.model.given_up({e.id for e in self.drive.tree().values()})
                 self.say(f"dropped {row}")
                 if result == NOTEMPTY:
                     self.boxes = None  # as the server has them
@@ -349,7 +351,8 @@ class History:
     def excuse(self, nodes, row):
         """Only what both sides have changed may end so."""
         for item in self.model.items + self.model.removed:
-            if item.node in nodes and item.token not in self.model.slack and not item.loose and \
+            doubted = any(t in self.model.slack for t in {item.token} | item.olds)
+            if item.node in nodes and not doubted and not item.loose and \
                     not item.moved and not item.visited & self.model.renumbered:
                 raise Failed(f"{item.token} was in nobody's way, and yet: {row}")
 
@@ -390,6 +393,9 @@ class History:
         problems += [f"only on the server: {row}" for row in held if row not in shown]
         if len(shown) != len(held):
             problems.append(f"{len(shown)} in the mount, {len(held)} on the server")
+        validities = self.server.validities()
+        problems += [f"{e.path} has UIDVALIDITY {e.uidvalidity}" for e in tree.values()
+                     if e.uidvalidity != validities.get(e.path.rsplit("/", 1)[0])]
         if boxes != set(server):
             problems.append(f"mailboxes {sorted(boxes)}, on the server {sorted(server)}")
         if self.boxes is not None and set(self.boxes) != boxes:
@@ -407,7 +413,9 @@ class History:
 
     def begin_anew(self):
         tree = self.drive.tree()
+        unknown = self.model.renumbered - {e.path.rsplit("/", 1)[0] for e in tree.values()}
         self.model = Model()
+        self.model.renumbered = unknown  # nothing in it shows whether the program knows already
         for e in tree.values():
             self.model.items.append(Item(self.tokens[e.digest], e.path.rsplit("/", 1)[0], e.flags,
                                          e.id))

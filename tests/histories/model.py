@@ -18,9 +18,10 @@ class Item:
         self.flagged = set()  # flags of it that the user changed since then,
         self.foreign = set()  # and the second client
         self.loose = set()    # flags that may be either way
+        self.source = set()   # tokens that the message had which it is a copy of
         self.visited = {box}  # mailboxes that actions on it name
         self.moved = False    # by the second client
-        self.old = None       # its token before an edit that may not have been sent
+        self.olds = set()     # its tokens before edits of which each may have been sent or not
 
 
 class Model:
@@ -50,8 +51,8 @@ class Model:
         """Both sides have changed it: it and its copies may have come out either way."""
         amount = 1 + len(self.of(item.token))
         self.doubt(item.token, amount, needed)
-        if item.old:
-            self.doubt(item.old, amount)
+        for old in item.olds:
+            self.doubt(old, amount)
 
     # What the user did
 
@@ -78,7 +79,7 @@ class Model:
         self.touched(item, "remove")
 
     def edit(self, item, token):
-        item.old = item.old or item.token
+        item.olds.add(item.token)
         item.token = token
         item.loose |= item.foreign
         self.touched(item, "edit")
@@ -86,6 +87,7 @@ class Model:
     def copy(self, item, token, box, node):
         copy = Item(token, box, item.flags, node, "copied")
         copy.loose = item.loose | item.foreign
+        copy.source = item.olds | item.source
         copy.visited |= item.visited
         self.items.append(copy)
         self.touched(item, "copy")
@@ -97,16 +99,24 @@ class Model:
         if item.pending <= {"upload", "flag"}:
             return
         self.doubt_item(item, needed="remove" not in item.pending)
-        if item.old:
-            self.doubt(item.old, 1)
+        for old in item.olds:
+            self.doubt(old, 1)
+
+    def given_up(self, shown):
+        """The user gave an action up.  shown: the nodes that are left.  What was only here is rescued."""
+        for item in self.items:
+            if item.node and item.node not in shown:
+                self.doubt(item.token, 1, needed=bool(item.pending & {"upload", "edit"}))
 
     # What the second client did; `unsure`: some of the user's actions may have been carried out
 
     def second_flags(self, token, flag, on, unsure):
-        for item in [i for i in self.items if i.old == token]:
+        for item in [i for i in self.items if token in i.olds | i.source]:
             item.loose.add(flag)
         same = self.of(token)
-        if len(same) != 1:
+        others = any(token == i.token or token in i.olds for i in self.removed) or \
+            any(token in i.olds for i in self.items)
+        if len(same) != 1 or others:
             self.loosen(token, flag)
             return
         item = same[0]
@@ -118,12 +128,12 @@ class Model:
 
     def second_takes(self, token, unsure):
         """It expunges or moves it.  The item, when what comes of it is known; it stays listed."""
-        for item in [i for i in self.items if i.old == token]:
+        for item in [i for i in self.items if token in i.olds]:
             self.doubt(token, 1)
             item.loose |= item.flags | item.flagged | item.foreign
             if unsure:
                 self.doubt(item.token, 1)
-        for item in [i for i in self.removed if token in (i.token, i.old)]:
+        for item in [i for i in self.removed if token == i.token or token in i.olds]:
             self.doubt(token, 1)
         same = self.of(token)
         if len(same) == 1 and not same[0].pending - {"flag"} and token not in self.slack:
@@ -140,8 +150,8 @@ class Model:
         for item in self.removed:
             if box in item.visited:
                 self.doubt(item.token, 1)
-                if item.old:
-                    self.doubt(item.old, 1)
+                for old in item.olds:
+                    self.doubt(old, 1)
 
     # A mailbox got another name
 

@@ -29,16 +29,18 @@ def one(seed, steps, keep, calm=False):
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     place = tempfile.mkdtemp(prefix="imapfs-history-", dir=base)
     history = History(seed, steps, Memory, place, BINARY, calm)
+    kept = False
     try:
         history.run()
         return None
     except Failed as failed:
+        kept = keep
+        if kept:
+            history.write_down()
         return f"seed {seed}: {failed}\n" + "\n".join(f"    {line}" for line in history.log) + \
             (f"\n{place}" if keep else "")
     finally:
-        if keep:
-            history.write_down()
-        if not keep:
+        if not kept:
             shutil.rmtree(place, ignore_errors=True)
 
 

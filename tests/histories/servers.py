@@ -81,6 +81,10 @@ class Memory:
             return {name: [Held(m.uid, frozenset(m.flags), m.data) for m in box.messages]
                     for name, box in self.imapd.mailboxes.items()}
 
+    def validities(self):
+        with self.imapd.lock:
+            return {name: box.uidvalidity for name, box in self.imapd.mailboxes.items()}
+
     def deliver(self, box, data, flags):
         with self.imapd.lock:
             if box not in self.imapd.mailboxes:

@@ -243,6 +243,8 @@ static int do_edit(struct drive *d, char **w)
 	struct store_node n;
 	int r = node_at(d, w[1], &n);
 
+	if (r == 0 && n.parent == 0) /* out of sight while its mailbox is looked at anew */
+		r = ERR_NOTFOUND;
 	if (r == 0)
 		r = spool_from(d, n.id, w[2]);
 	return r < 0 ? r : store_message_upload(d->st, n.id, "", w[3] && *w[3] ? w[3] : NULL);
