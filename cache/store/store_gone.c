@@ -5,6 +5,8 @@
 
 /* The server lost something that pending actions name: what becomes of them. */
 
+#define HEARD_GONE (-1) /* in `passes` of a message whose action is under way */
+
 /* Its spool holds other bytes than those that were copied: an edit, or one that is just being written. */
 static int is_written_over(struct store *s, const struct store_node *n)
 {
@@ -167,7 +169,7 @@ static int drop_before_edit(struct store *s, const struct store_ids *ids, int64_
 	return r;
 }
 
-/* Where the actions on it before this one put it. */
+/* Where the actions on it before this one put it; those that failed do not show. */
 static int place_before(struct store *s, const struct store_op *op, int64_t *place)
 {
 	int r;
@@ -176,8 +178,8 @@ static int place_before(struct store *s, const struct store_op *op, int64_t *pla
 	r = store_db_int(&s->db, place,
 	                 "SELECT CASE kind WHEN 1 THEN mailbox ELSE target END FROM op WHERE"
 	                 " message = ?1 AND seq < ?2 AND (kind IN (1, 4) OR kind = 5 AND target"
-	                 " != 0) ORDER BY seq DESC LIMIT 1",
-	                 "ii", op->message, op->seq);
+	                 " != 0) AND NOT (state = 3 AND err = ?3) ORDER BY seq DESC LIMIT 1",
+	                 "iii", op->message, op->seq, store_err_to_disk(ERR_CONFLICT));
 	return r < 0 ? r : 0;
 }
 
@@ -305,7 +307,9 @@ static int gone(struct store *s, int64_t id)
 	int r = is_in_flight(s, id);
 
 	if (r != 0)
-		return r < 0 ? r : 0;
+		return r < 0 ? r
+		             : store_db_run(&s->db, "UPDATE message SET passes = ?2 WHERE id = ?1",
+		                            "ii", id, INT(HEARD_GONE));
 	r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 ORDER BY seq", "i",
 	                 id);
 	if (r >= 0)
@@ -343,6 +347,25 @@ int store_pull_expunged(struct store *s, int64_t mailbox, const uint32_t *uids, 
 		r = store_message_by_uid(s, mailbox, uids[i], &id);
 		r = r == ERR_NOTFOUND ? 0 : r < 0 ? r : gone(s, id);
 	}
+	return store_txn_end(s, r);
+}
+
+int store_pull_vanished(struct store *s, int64_t id)
+{
+	int64_t heard;
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_db_int(&s->db, &heard, "SELECT 1 FROM message WHERE id = ?1 AND passes = ?2",
+	                 "ii", id, INT(HEARD_GONE));
+	if (r == 1)
+		r = gone(s, id);
+	else if (r == 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE mailbox SET highestmodseq = 0 WHERE id ="
+		                 " (SELECT mailbox FROM message WHERE id = ?1)",
+		                 "i", id);
 	return store_txn_end(s, r);
 }
 

@@ -219,6 +219,17 @@ static bool is_uid_name(const char *name)
 	return digits > 0 && strcmp(name + digits, ".eml") == 0;
 }
 
+/* The user has put it somewhere else since it was set aside. */
+static int is_moved_since(struct store *s, int64_t id)
+{
+	int64_t any;
+
+	return store_db_int(&s->db, &any,
+	                    "SELECT 1 FROM op WHERE message = ?1 AND kind IN (4, 5) AND state != 3"
+	                    " LIMIT 1",
+	                    "i", id);
+}
+
 static int link_expected(struct store *s, int64_t mailbox, int64_t id,
                          const struct store_descriptor *d)
 {
@@ -238,10 +249,13 @@ static int link_expected(struct store *s, int64_t mailbox, int64_t id,
 		r = store_node_get(s, id, &n);
 	if (r == 0)
 		r = store_message_place(s, id, &place);
-	if (aside)
-		place = mailbox; /* its actions have failed: the tree follows the server */
+	if (r >= 0 && aside) {
+		r = is_moved_since(s, id);
+		if (r == 0)
+			place = mailbox; /* its actions have failed: the tree follows the server */
+	}
 	if (r < 0 || place != mailbox)
-		return r;
+		return r < 0 ? r : 0;
 	snprintf(name, sizeof(name), "%s", n.name);
 	if (aside && is_uid_name(name))
 		snprintf(name, sizeof(name), "%u.eml", (unsigned)d->uid);

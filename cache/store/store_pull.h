@@ -75,8 +75,12 @@ int store_pull_searches(struct store *s, int64_t mailbox);
 int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags,
                      uint64_t modseq);
 
-/* These UIDs are gone, proven. */
+/* These UIDs are gone, proven.  One with an action under way stays until that is settled. */
 int store_pull_expunged(struct store *s, int64_t mailbox, const uint32_t *uids, size_t count);
+
+/* An action on the message, QUEUED again, has not found it: what a pass was told of that while the
+ * action was under way counts now; else the next pass compares all of the mailbox. */
+int store_pull_vanished(struct store *s, int64_t id);
 
 /* All UIDs known in the present UIDVALIDITY, ascending; caller frees. */
 int store_pull_uids(struct store *s, int64_t mailbox, uint32_t **uids, size_t *count);

@@ -3,6 +3,7 @@
 
 #include "mem.h"
 #include "store_message.h"
+#include "store_pull.h"
 #include "sync_pass_priv.h"
 #include "sync_replay_priv.h"
 
@@ -193,10 +194,12 @@ static void mark_seen(struct transfer *t)
 
 /* ---- Settling ---- */
 
-/* The source is gone and no copy is found: somebody else was there first.  The next pull says so. */
+/* The source is gone and no copy is found: somebody else was there first. */
 static int settle_vanished(struct sync_batch *b, struct sync_act *a)
 {
-	return sync_act_later(b, a, 5000, ERR_CONFLICT, "the message is gone from the server");
+	int r = sync_act_later(b, a, 5000, ERR_CONFLICT, "the message is gone from the server");
+
+	return r < 0 ? r : store_pull_vanished(b->link->store, a->op.message);
 }
 
 /* Copies that are proven: their sources go. */

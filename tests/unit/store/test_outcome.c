@@ -334,6 +334,63 @@ static void test_sent_to_trash_stays(void **state)
 	OK(store_node_get(w->s, id, &n));
 }
 
+/* R148: that it is gone was heard while the copy was under way; once the copy is known not to be there
+ * it counts, and the bytes that are here are uploaded instead */
+static void test_gone_while_under_way(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, ""), copy, seq;
+	uint32_t uid = 5;
+
+	world_body(w, id, "x: y\r\n\r\nbody");
+	OK(store_message_copy(w->s, id, w->work, "x.eml", &copy));
+	seq = world_op(w, 0, STORE_OP_COPY).seq;
+	OK(store_op_sent(w->s, seq, 1, "e"));
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_int_equal(world_op(w, 0, STORE_OP_COPY).state, STORE_OP_SENT);
+	OK(store_op_requeue(w->s, seq, 1, ERR_CONFLICT, "gone"));
+	OK(store_pull_vanished(w->s, id));
+	assert_int_equal(world_op(w, 0, STORE_OP_APPEND).message, copy);
+	assert_int_equal(store_message_by_uid(w->s, w->inbox, 5, &id), ERR_NOTFOUND);
+}
+
+/* R148: nobody has said so before: the next pass compares all */
+static void test_vanished_unheard(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "");
+	struct store_mailbox m;
+
+	OK(store_pull_complete(w->s, w->inbox, 6, 44, 1, 0));
+	OK(store_pull_vanished(w->s, id));
+	OK(store_mailbox_get(w->s, w->inbox, &m));
+	assert_int_equal(m.highestmodseq, 0);
+	store_mailbox_release(&m);
+	OK(store_message_by_uid(w->s, w->inbox, 5, &id));
+}
+
+/* R054: moved on by the user while a new UIDVALIDITY had it set aside: found again, it stays where the
+ * user has put it */
+static void test_moved_while_set_aside(void **state)
+{
+	struct world *w = *state;
+	struct store_descriptor d = {
+		.uid = 5, .flags = "", .size = 12, .date = 5, .message_id = "<m@n>"
+	};
+	struct store_node n;
+	int64_t id;
+
+	OK(store_pull_descriptor(w->s, w->inbox, &d));
+	OK(store_message_by_uid(w->s, w->inbox, 5, &id));
+	OK(store_pull_reset(w->s, w->inbox, 8));
+	OK(store_message_move(w->s, id, w->work, "x.eml", false, STORE_DELETE_TRASH));
+	d.uid = 77;
+	OK(store_pull_descriptor(w->s, w->inbox, &d));
+	assert_int_equal(world_op(w, 0, STORE_OP_MOVE).uid, 77);
+	OK(store_node_get(w->s, id, &n));
+	assert_int_equal(n.parent, w->work);
+}
+
 /* R043, R146: what waits to be found is looked for until it is given up */
 static void test_searches_until_given_up(void **state)
 {
@@ -432,6 +489,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_blocked_goes_on, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_stopped_move_goes_on, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_sent_to_trash_stays, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_gone_while_under_way, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_vanished_unheard, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_moved_while_set_aside, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_searches_until_given_up, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_unfound_waits_for_the_user, world_up,
 		                                world_down),
