@@ -157,6 +157,10 @@ static int expunge_between(struct sync_batch *b, struct sync_box *box, const str
 	if (sync_link_up(b->link)) {
 		int back = store(b, box, foreign, '+');
 
+		if (back == 0) { /* nothing of others' is owed any more */
+			free(b->acts[0].ev.foreign);
+			b->acts[0].ev.foreign = NULL;
+		}
 		r = r ? r : back;
 	}
 	return r;
@@ -271,6 +275,13 @@ static int is_there_already(struct sync_batch *b)
 	return r;
 }
 
+/* A mark that was taken from others' messages is owed still, and may be given back later: the action
+ * stays SENT, for its evidence says which they are. */
+static bool owes_marks(const struct sync_batch *b, int err)
+{
+	return b->acts[0].ev.foreign && err != ERR_REFUSED && !err_is_final(err);
+}
+
 int sync_run_delete(struct sync_batch *b)
 {
 	const struct store_op *first = &b->acts[0].op;
@@ -291,8 +302,8 @@ int sync_run_delete(struct sync_batch *b)
 	else
 		r = sync_expunge(b, box, 1);
 	if (r < 0 && sync_link_up(b->link) && r != ERR_IO)
-		r = sync_batch_refused(b, r, NULL);
-	if (r == 0)
+		r = owes_marks(b, r) ? 0 : sync_batch_refused(b, r, NULL);
+	else if (r == 0)
 		r = settle_expunged(b);
 	sync_box_unref(&box);
 	return r;

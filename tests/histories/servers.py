@@ -2,6 +2,7 @@
 """The server of a history, as a second client sees it, with the faults of its network."""
 
 import collections
+import copy
 
 from tools.imapd import Imapd
 from tools.imapd_parse import Cut, Reply
@@ -120,15 +121,18 @@ class Memory:
             return True
 
     def renumber(self, box):
+        """Sessions that have it selected see what it was until they end, as on a real server."""
         with self.imapd.lock:
             if box not in self.imapd.mailboxes:
                 return False
-            held = self.imapd.mailboxes[box]
+            held = copy.copy(self.imapd.mailboxes[box])
+            held.messages = [copy.copy(m) for m in held.messages]
             self.rng.shuffle(held.messages)
             held.uidvalidity = next(self.imapd.validities)
             for uid, message in enumerate(held.messages, 1):
                 message.uid = uid
             held.uidnext = len(held.messages) + 1
+            self.imapd.mailboxes[box] = held
         self.imapd.drop()
         return True
 

@@ -156,6 +156,14 @@ static int node_at(struct drive *d, const char *path, struct store_node *n)
 	                    : store_node_by_path(d->st, path, n);
 }
 
+/* What is out of sight, while its mailbox is looked at anew, no program finds by a name. */
+static int shown_at(struct drive *d, const char *path, struct store_node *n)
+{
+	int r = node_at(d, path, n);
+
+	return r == 0 && n->parent == 0 ? ERR_NOTFOUND : r;
+}
+
 /* Where a message is and what flags it shows. */
 static int do_where(struct drive *d, char **w)
 {
@@ -241,10 +249,8 @@ static int do_append(struct drive *d, char **w)
 static int do_edit(struct drive *d, char **w)
 {
 	struct store_node n;
-	int r = node_at(d, w[1], &n);
+	int r = shown_at(d, w[1], &n);
 
-	if (r == 0 && n.parent == 0) /* out of sight while its mailbox is looked at anew */
-		r = ERR_NOTFOUND;
 	if (r == 0)
 		r = spool_from(d, n.id, w[2]);
 	return r < 0 ? r : store_message_upload(d->st, n.id, "", w[3] && *w[3] ? w[3] : NULL);
@@ -270,7 +276,7 @@ static int do_rmdir(struct drive *d, char **w)
 static int do_remove(struct drive *d, char **w)
 {
 	struct store_node n;
-	int r = node_at(d, w[1], &n);
+	int r = shown_at(d, w[1], &n);
 
 	return r < 0 ? r : store_message_remove(d->st, n.id, (enum store_delete)atoi(w[2]));
 }
@@ -278,7 +284,7 @@ static int do_remove(struct drive *d, char **w)
 static int do_move(struct drive *d, char **w)
 {
 	struct store_node n, box;
-	int r = node_at(d, w[1], &n);
+	int r = shown_at(d, w[1], &n);
 
 	if (r == 0)
 		r = node_at(d, w[2], &box);
@@ -289,7 +295,7 @@ static int do_copy(struct drive *d, char **w)
 {
 	struct store_node n, box;
 	int64_t copy = 0;
-	int r = node_at(d, w[1], &n);
+	int r = shown_at(d, w[1], &n);
 
 	if (r == 0)
 		r = node_at(d, w[2], &box);

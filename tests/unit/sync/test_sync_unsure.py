@@ -144,6 +144,20 @@ def test_who_waits_hears_of_what_the_pass_gave_up(server, tmp_path):
         assert server.bodies("Work") == [letter(1)]
 
 
+def test_marks_of_others_are_given_back(tmp_path):
+    """R080, R081: without UIDPLUS others' marks are taken away for an EXPUNGE; the server is busy when they are to
+    be given back: they are later, whatever becomes of the EXPUNGE."""
+    with Imapd(["INBOX", "Work"]) as server, Driven(tmp_path, server.port) as d:
+        server.append("Work", letter(1), ["\\Deleted"])
+        server.append("Work", letter(2))
+        d.wait()
+        server.lie(r"^UID STORE .*\+FLAGS", imapd.refuse("[UNAVAILABLE] not now"), times=2)
+        d.do("remove", "Work/2.eml", 2)
+        settle(d, 8)
+        assert server.bodies("Work") == [letter(1)]
+        assert [m.flags for m in server.mailboxes["Work"].messages] == [{"\\Deleted"}]
+
+
 def test_a_message_id_with_a_comment(tmp_path):
     """R048, R137: no UIDPLUS; what stands behind the Message-ID does not hide the upload."""
     data = letter(1, comment=" (added by nobody)")
