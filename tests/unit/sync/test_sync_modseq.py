@@ -73,7 +73,8 @@ def server_state(c):
 @pytest.mark.parametrize("level", LEVELS)
 def test_every_combination(dovecot, other, tmp_path, level):
     """Flags, expunges and new mail by another client in every combination, seen in a running session
-    and after a reconnect. R031, R100, R172, R176, R178, R179, R190, R241, R246, R259, R318"""
+    and after a reconnect; where flags come by mod-sequence existence alone is searched for.
+    R031, R100, R102, R172, R176, R178, R179, R190, R241, R246, R259, R318"""
     for i in range(40):
         other.append("Sent", letter(i))
     other.select("Sent")
@@ -95,6 +96,7 @@ def test_every_combination(dovecot, other, tmp_path, level):
         assert bool(proxy.seen(r"^SELECT \S+ \(QRESYNC \(")) == (level == "qresync")
         assert bool(proxy.seen(r"^UID FETCH 1:\d+ \(UID FLAGS\) \(CHANGEDSINCE \d+\)\r")) == \
             (level == "condstore")
+        assert bool(proxy.seen(r"^UID SEARCH UID 1:\d+\r")) == (level == "condstore")
         assert bool(proxy.seen("CONDSTORE|MODSEQ|CHANGEDSINCE|QRESYNC|VANISHED")) == (level != "plain")
         assert not proxy.seen(r"^FETCH|^SEARCH|^UID SEARCH \d|MODSEQ.*1:\*|1:\*.*CHANGEDSINCE")
 
