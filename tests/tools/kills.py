@@ -7,6 +7,7 @@ are whole.
 
 import argparse
 import collections
+import contextlib
 import glob
 import os
 import random
@@ -154,7 +155,7 @@ class Killed(Bench):
             with open(path, "rb") if os.path.isfile(path) else open(os.devnull, "rb") as f:
                 if f.read(15) != b"SQLite format 3":
                     continue
-            with sqlite3.connect(path) as db:
+            with contextlib.closing(sqlite3.connect(path)) as db:  # or it is closed at any time later
                 found = db.execute("PRAGMA integrity_check").fetchall()
             if found != [("ok",)]:
                 raise AssertionError(f"{path}: {found}")
