@@ -30,12 +30,13 @@ def pytest_addoption(parser):
     parser.addoption("--rev1", action="store_true",
                      help="a proxy hides all that the server offers beyond IMAP4rev1")
     parser.addoption("--flaky", type=int, default=0, metavar="N",
-                     help="a proxy refuses each N-th command")
+                     help="a proxy refuses one command in N")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "dovecot(why): needs what only Dovecot can do or be told to do")
-    config.addinivalue_line("markers", "extension(words): needs what IMAP4rev1 has not")
+    config.addinivalue_line("markers", "extension(words): needs what IMAP4rev1 has not, or KEYWORDS, or "
+                            "SHARED: that a session sees the flags which another sets")
     config.addinivalue_line("markers", "unhindered(why): means nothing where commands are refused")
 
 
@@ -45,7 +46,7 @@ def pytest_collection_modifyitems(config, items):
     kind, rev1, flaky = (config.getoption(name) for name in ("--server", "--rev1", "--flaky"))
     if kind == "dovecot" and not rev1 and not flaky:
         return
-    offered = () if rev1 else KINDS[kind].extensions
+    offered = ("KEYWORDS", "SHARED") if rev1 else KINDS[kind].extensions
     left_out = [item for item in items if "make_server" not in item.fixturenames]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

@@ -72,6 +72,7 @@ def borg(place, top):
     return not [line for line in listed if "newest" not in line]
 
 
+@pytest.mark.extension("KEYWORDS")
 @pytest.mark.parametrize("program", [restic, borg], ids=lambda p: p.__name__)
 def test_second_backup_reads_nothing(account, place, program):
     """Of the whole mount, the server gone; the second time, and after a remount, no file is read again."""
@@ -85,6 +86,7 @@ def test_second_backup_reads_nothing(account, place, program):
     assert program(place, mount.point)
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_restore_into_an_empty_account(account, place, make_server, make_client, make_mount):
     """A backup made offline, brought back by rsync or tar: every message with its date and flags, once."""
     server, client, mount = account
@@ -116,6 +118,7 @@ def test_restore_into_an_empty_account(account, place, make_server, make_client,
             assert got == wanted
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_identity_stays(account, make_client, generator):
     """Number, name, date and size are the same before and after the upload, a sync, a remount, and with the
     cache of bodies gone."""

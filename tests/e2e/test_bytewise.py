@@ -52,6 +52,7 @@ def contents(client):
             for name, found in client.account().items()}
 
 
+@pytest.mark.extension("KEYWORDS")
 @pytest.mark.parametrize("secured", ["plain", "tls"])
 def test_every_byte_a_packet(secured, make_server, make_proxy, make_client, make_mount, generator):
     """R096, R113: how bytes are cut on the wire changes nothing, with TLS or without."""

@@ -31,6 +31,7 @@ def online(proxy, mount):
     mount.run("sync", "--timeout", "20s", mount.point, check=False)
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_flags_of_an_expunged_message(offline):
     """R147: forgotten in silence."""
     client, proxy, mount = offline
@@ -51,6 +52,7 @@ def test_delete_of_what_is_gone(offline):
     assert len(client.uids()) == 9
 
 
+@pytest.mark.extension("SHARED")
 def test_undeleted_meanwhile(make_server, make_proxy, make_client, make_mount, generator):
     """R075, R083: UID EXPUNGE of exactly ours; a foreign \\Deleted stays where it is."""
     server = make_server([("INBOX", generator.mail(i, size=2000)) for i in range(10)])
@@ -89,6 +91,7 @@ def test_move_of_what_is_gone_elsewhere(offline):
         mount.run("status", mount.point, check=False).returncode == 2
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_order_of_the_users_actions(make_server, make_proxy, make_client, make_mount, generator):
     """R026, R134: flag, move, flag again and upload in an order that matters."""
     server = make_server([("INBOX", generator.mail(i, size=2000)) for i in range(4)])
@@ -203,6 +206,7 @@ def test_another_uidvalidity(make_server, make_proxy, make_client, make_mount, g
     assert int(os.getxattr(mount.path("INBOX"), "user.imap.uidvalidity")) == 77777
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_soak_of_two_clients(make_server, make_proxy, make_client, make_mount, generator):
     """R027, R132: random changes on both sides, links that break; both sides end up equal and
     nobody's message is lost or doubled."""

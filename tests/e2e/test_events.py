@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 
+import pytest
+
 from tools.mount import wait_until
 
 
@@ -13,6 +15,7 @@ def lines(path):
         return [json.loads(line) for line in f]
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_events(make_server, make_client, make_mount, generator, place):
     """tail -f reads one JSON object a line: new mail, flags, removal, a new mailbox, each with its path."""
     server = make_server([("INBOX", generator.mail(i)) for i in range(3)])
@@ -48,6 +51,7 @@ def test_events(make_server, make_client, make_mount, generator, place):
     assert lines(events)[:1] == lines(followed)[:1]
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_many_events_start_a_new_file(make_server, make_client, make_mount, generator):
     """It is bounded: the name then means a new file, and who has the old one open keeps it."""
     server = make_server([("INBOX", generator.mail(n, size=500)) for n in range(1000)])

@@ -107,6 +107,7 @@ def test_changes_are_taken_and_unmount_is_quick(pair):
     print(f"unmounted after {took:.2f} s")
 
 
+@pytest.mark.extension("KEYWORDS")
 @pytest.mark.parametrize("how", ["thaw", "new server"])
 def test_catches_up_by_itself(pair, make_client, generator, how):
     """As soon as the server answers again, both directions go on without a hand."""

@@ -25,6 +25,7 @@ def as_level(make_proxy, port, level):
     return proxy
 
 
+@pytest.mark.extension("KEYWORDS")
 @pytest.mark.parametrize("level", LEVELS)
 def test_same_end_state(make_server, make_client, make_proxy, make_mount, generator, level):
     """New, changed and expunged messages by another client and by the mount, in turn.
@@ -95,6 +96,7 @@ def check_mount(mount, account, arrived):
     assert os.path.exists(mount.message("INBOX", arrived))
 
 
+@pytest.mark.extension("SHARED")
 @pytest.mark.parametrize("step", ["UID SEARCH", "UID STORE", "EXPUNGE"])
 def test_expunge_without_uidplus(make_server, make_client, make_proxy, make_mount, generator, step):
     """Five steps as one, cut in each: what others marked is neither erased nor unmarked.

@@ -381,3 +381,15 @@ def test_another_mailbox(lying):
     wait_until(lambda: mail(20) in server.bodies("INBOX"), 30, "the upload elsewhere")
     wait_until(lambda: status(mount) == 0, 30, "in step")
     assert server.bodies("INBOX").count(mail(20)) == 1
+
+
+def test_keywords_of_others_are_known_first(lying):
+    """Courier stores all keywords of a message as the session knows them, and forgets those that
+    another has set since: it is asked for news before it is told to."""
+    server, mount = lying(UIDPLUS)
+    os.setxattr(mount.message("INBOX", 2), "user.imap.flags", b"+$Work")
+    mount.sync()
+    assert "$Work" in server.flags("INBOX", 2)
+    sent = server.seen("^(NOOP|UID STORE)")
+    first = [line.startswith("UID STORE") for line in sent].index(True)
+    assert first > 0 and sent[first - 1].startswith("NOOP"), sent

@@ -16,6 +16,8 @@ import pytest
 
 from tools.mount import wait_until
 
+pytestmark = pytest.mark.extension("SHARED")
+
 DEADLINE = 60
 SYSTEM = ["\\Seen", "\\Flagged", "\\Answered", "\\Deleted", "\\Draft"]
 

@@ -13,6 +13,7 @@ WITH_UIDPLUS = pytest.mark.extension("UIDPLUS")
 
 @pytest.mark.parametrize("uidplus", (pytest.param(True, marks=WITH_UIDPLUS), False),
                          ids=("UIDPLUS", "without UIDPLUS"))
+@pytest.mark.extension("SHARED")
 def test_mbsync_erased_what_another_client_had_marked(
         make_server, make_proxy, make_client, make_mount, generator, uidplus):
     """Its Expunge is a bare EXPUNGE: messages that another client marked \\Deleted, and may unmark,

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import time
 
+import pytest
+
 from tools.mount import wait_until
 
 DELETED = 20
@@ -45,6 +47,7 @@ def messages_of(mount):
     return [name for name in os.listdir(mount.path("INBOX")) if name.endswith(".eml")]
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_offline_day(make_server, make_proxy, make_client, make_mount, generator, place):
     """200 messages' flags, 20 new files, 20 deletions; kill -9; remount offline; online.
     R003, R026, R041, R059, R060, R067, R068, R069, R070, R073"""
@@ -173,6 +176,7 @@ def test_mount_offline_from_the_start(make_server, make_mount, generator):
     assert mount.run("status", mount.point, check=False).returncode == 0
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_state_without_cache(make_server, make_proxy, make_client, make_mount, generator):
     """The cache directory may be deleted at any time: unsent files are not in it. R002, R003"""
     server = make_server([("INBOX", generator.mail(i)) for i in range(10)])

@@ -47,6 +47,7 @@ def _account(make_server, make_mount, make_proxy, make_client, generator):
         with make_client(server.port) as client:
             for mail in mails:
                 client.append("INBOX", mail)
+            client.select("INBOX")  # imap4d gives the UIDs now
         proxy = make_proxy(server.port, record=True)
         proxy.start()
         mount = make_mount(proxy.port, max_size=LIMIT, **options)

@@ -28,14 +28,14 @@ def _server(generator):
 
 
 @pytest.fixture(name="unmounted")
-def _unmounted(place):
+def _unmounted(place, kind):
     """unmounted(port, **options): a Mount that was not started, cleaned up at the end."""
     mounts = []
 
     def make(port=1, name="u", **options):
         directory = os.path.join(place, name)
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        mounts.append(Mount(directory, port, **options))
+        mounts.append(Mount(directory, port, **{**kind.way_in(), **options}))
         return mounts[-1]
     yield make
     for mount in mounts:
@@ -289,6 +289,7 @@ def test_hangup_is_no_end(make_mount, server):
     assert mount.process.poll() is None
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_frozen_server(make_server, make_mount, generator):
     """Every command answers while the server is silent, and unmounting takes no time."""
     server = make_server([("INBOX", generator.mail(i)) for i in range(3)])

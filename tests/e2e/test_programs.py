@@ -12,6 +12,8 @@ import pytest
 
 from tools.terminal import drive
 
+pytestmark = pytest.mark.extension("KEYWORDS")
+
 UPLOAD = "^(UID REPLACE|APPEND)"
 
 

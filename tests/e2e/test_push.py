@@ -72,5 +72,6 @@ def test_new_mailbox_and_other_mailbox(pair, generator):
     other.create("Neu/Kind")
     other.append("Neu/Kind", generator.mail(200).data)
     mount.sync()
-    with open(mount.message("Neu/Kind", 1), "rb") as f:
+    [uid] = mount.messages("Neu/Kind")
+    with open(mount.message("Neu/Kind", uid), "rb") as f:
         assert f.read() == generator.mail(200).data

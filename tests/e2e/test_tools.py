@@ -17,6 +17,7 @@ def test_mailbox_names():
         assert mutf7.decode(wire) == name
 
 
+@pytest.mark.extension("SHARED")
 def test_server_holds_what_was_filled_in(make_server, make_client, generator):
     mails = list(generator.account(60))
     client = make_client(make_server(mails).port)

@@ -38,7 +38,8 @@ def test_names_from_the_server(make_server, make_client, make_mount, generator):
     mount = make_mount(server.port)
     mount.sync()
     for n, name in enumerate(names):
-        with open(mount.message(name, 1), "rb") as f:
+        [uid] = mount.messages(name)
+        with open(mount.message(name, uid), "rb") as f:
             assert f.read() == generator.mail(n).data, name
 
 
@@ -156,6 +157,7 @@ def test_attributes(account):
         os.setxattr(path, "user.imap.uid", b"7")
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_one_of_a_set_of_keywords(account):
     """Only the difference is sent, and never as a replacement. R067, R068, R069, R071"""
     client, proxy, mount = account
@@ -227,6 +229,7 @@ def test_read_only_mount(make_server, make_mount, generator):
         assert e.value.errno == errno.EROFS
 
 
+@pytest.mark.extension("KEYWORDS")
 def test_over_quota_parks_and_keeps_the_bytes(make_server, make_proxy, make_client, make_mount,
                                               generator):
     """A definite NO parks that action alone; status says 2; the bytes stay readable. R280"""

@@ -148,7 +148,10 @@ class Client:
 
     def expunge(self, uids):
         self.store(uids, "+FLAGS.SILENT", ["\\Deleted"])
-        self._check(self.imap.uid("EXPUNGE", ",".join(map(str, uids))))
+        if "UIDPLUS" in self.imap.capabilities:
+            self._check(self.imap.uid("EXPUNGE", ",".join(map(str, uids))))
+        else:
+            self._check(self.imap.expunge())
 
     def fetch(self, uids=None, body=True, batch=200):
         """{uid: Message} of the selected mailbox; never sets \\Seen."""

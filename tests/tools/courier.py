@@ -61,7 +61,7 @@ class Courier(Server):
     prefix = "INBOX."
     delimiter = "."
     illegal = ".\U0001f389"
-    extensions = ("UIDPLUS", "NAMESPACE", "IDLE", "QUOTA", "ACL")
+    extensions = ("KEYWORDS", "SHARED", "UIDPLUS", "NAMESPACE", "IDLE", "QUOTA", "ACL")
     whole_lines = True
     logs = ("stderr.log", "courier.log")
     mechanisms = ("PLAIN", "LOGIN", "CRAM-MD5")  # LOGIN: by its command

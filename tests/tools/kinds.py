@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The servers that tests can be run against, and what a proxy makes of them."""
 
+import random
 import re
 
 from .courier import Courier
@@ -25,16 +26,17 @@ def rev1_proxy(port, **options):
 
 
 class Flaky:
-    """on_command hook: each n-th command is refused, whatever it is."""
+    """on_command hook: one command in n is refused, whatever it is.  Not each n-th: that could be
+    the same one in each of a client's passes."""
 
-    def __init__(self, n, answer="NO [UNAVAILABLE] not now"):
-        self.n, self.answer, self.count, self.refused = n, answer, 0, 0
+    def __init__(self, n, answer="NO [UNAVAILABLE] not now", seed=1):
+        self.n, self.answer, self.refused = n, answer, 0
+        self.random = random.Random(seed)
 
     def __call__(self, _link, tag, name, _line):
         if not tag or re.fullmatch(NEVER_REFUSED, name):
             return None
-        self.count += 1
-        if self.count % self.n:
+        if self.random.randrange(self.n):
             return None
         self.refused += 1
         return f"{tag} {self.answer}\r\n".encode()

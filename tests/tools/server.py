@@ -228,6 +228,8 @@ class Server:
                 for mailbox, mail in mine:
                     client.create_with_parents(mailbox, there)
                     client.append(mailbox, mail.data, sorted(mail.flags), mail.date)
+                for mailbox in {mailbox: None for mailbox, _ in mine}:
+                    client.select(mailbox)  # imap4d gives the UIDs now
         self.pending = []
 
     def answers(self):
