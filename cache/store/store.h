@@ -197,7 +197,7 @@ bool store_body_have(struct store *s, int64_t message);
 
 /* Where a body begins that is fetched in pieces: appended with _part, becomes visible
  * whole with _end, which records its size as exact; dropped with _abort.  Between _begin
- * and _end other calls may run, other writers too; one writer per thread. */
+ * and _end other calls may run, other writers too, of the same thread as well. */
 struct store_body_writer;
 int store_body_begin(struct store *s, int64_t message, uint64_t expected,
                      struct store_body_writer **out);

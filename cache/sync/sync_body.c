@@ -32,7 +32,8 @@ enum {
 	WINDOW_MAX = 64 * 1024 * 1024,
 	TUNE_MS = 250,
 	UNSAID_MAX = 128 * 1024 * 1024, /* what comes beyond what was said */
-	TRIES = 3
+	TRIES = 3,
+	WANTS = 32
 };
 
 /* What is said to be larger is asked for as if it were so large: sums of sizes stay numbers. */
@@ -81,6 +82,7 @@ struct sync_bodies {
 	size_t ready_count, ready_bytes;
 	bool ready_urgent;
 	struct item *large; /* under way in pieces, not all of which are asked for */
+	bool lets_in;       /* people's wants, between the pieces of a large one */
 	int64_t stored;
 	int disk_err;
 };
@@ -100,14 +102,18 @@ static void enqueue(struct sync_bodies *b, struct item *it)
 	b->queue_end = &it->next;
 }
 
-/* In front: a large one goes on before anything else, for a thread writes one body at a time. */
-static void enqueue_first(struct sync_bodies *b, struct item *it)
+/* In front of what nobody waits for: there is the urgent, and a large one that has begun and goes on. */
+static void enqueue_early(struct sync_bodies *b, struct item *it)
 {
+	struct item **p = &b->queue;
+
+	while (*p && (*p)->urgent)
+		p = &(*p)->next;
 	b->queued += cost(&it->need);
-	it->next = b->queue;
-	if (!b->queue)
+	it->next = *p;
+	*p = it;
+	if (!it->next)
 		b->queue_end = &it->next;
-	b->queue = it;
 }
 
 static void tell(struct sync_bodies *b, const struct item *it, int err)
@@ -331,7 +337,11 @@ static void settle_large(struct sync_bodies *b, struct item *it, int err)
 
 	if (more && (b->large == it || b->in_flight == 0)) {
 		b->large = NULL;
-		enqueue_first(b, it);
+		if (b->lets_in) {
+			sync_note_bodies(b->link->sync, b->stored, -1);
+			sync_bodies_add_wants(b, it->need.mailbox);
+		}
+		enqueue_early(b, it);
 		return;
 	}
 	if (b->large == it)
@@ -577,7 +587,28 @@ void sync_bodies_add(struct sync_bodies *b, const struct sync_need *need, bool u
 	if (it->need.size > SIZE_BELIEVED)
 		it->need.size = SIZE_BELIEVED;
 	it->limit = 2 * it->need.size + UNSAID_MAX;
-	enqueue(b, it);
+	if (urgent)
+		enqueue_early(b, it);
+	else
+		enqueue(b, it);
+}
+
+/* Of the mailbox that this link has selected, or of any when there is no other connection. */
+void sync_bodies_add_wants(struct sync_bodies *b, int64_t mailbox)
+{
+	struct sync *s = b->link->sync;
+	struct sync_need needs[WANTS];
+	bool alone;
+	size_t n;
+
+	pthread_mutex_lock(&s->lock);
+	alone = sync_server_absent(s);
+	pthread_mutex_unlock(&s->lock);
+	sync_want_resolve(s, b->link->store);
+	n = sync_want_take(s, b->link, alone ? 0 : mailbox, needs, WANTS);
+	for (size_t i = 0; i < n; i++)
+		sync_bodies_add(b, &needs[i], true);
+	b->lets_in = true;
 }
 
 bool sync_bodies_full(const struct sync_bodies *b)

@@ -132,9 +132,13 @@ struct sync_bodies *sync_bodies_new(struct sync_link *l);
 void sync_bodies_free(struct sync_bodies **b);
 
 /* Queues one body behind those queued; its mailbox is selected when its turn comes.  An
- * `urgent` one is somebody's want: it is written at once, dropped when nobody waits
+ * `urgent` one is somebody's want: it goes before them, is written at once, dropped when nobody waits
  * any more, and its outcome is told. */
 void sync_bodies_add(struct sync_bodies *b, const struct sync_need *need, bool urgent);
+
+/* People come first: queues what they want of `mailbox`; from then on also whenever a large body is
+ * between two of its pieces. */
+void sync_bodies_add_wants(struct sync_bodies *b, int64_t mailbox);
 
 /* Sends and stores until nothing is queued and at most `bytes` are in flight; bodies that did not come
  * right are asked for once more.  0 or why the link is lost. */

@@ -9,9 +9,8 @@
 #include "wordset.h"
 
 enum {
-	SCANS = 32,    /* mailboxes looked into at a time */
-	LOOK_AT = 500, /* missing bodies asked from the store at a time */
-	WANTS = 32
+	SCANS = 32,   /* mailboxes looked into at a time */
+	LOOK_AT = 500 /* missing bodies asked from the store at a time */
 };
 
 void sync_pull_note(struct sync_link *l, int err)
@@ -161,25 +160,6 @@ static int bodies_unsticky(struct sync_link *l, const struct store_mailbox *boxe
 
 /* ---- Bodies ---- */
 
-/* People come first: what they want of the mailbox that this link has selected, or of any when
- * there is no other connection. */
-static void add_wants(struct sync_link *l, struct sync_bodies *b, int64_t mailbox)
-{
-	struct sync_need needs[WANTS];
-	bool alone;
-	size_t n;
-
-	pthread_mutex_lock(&l->sync->lock);
-	alone = sync_server_absent(l->sync);
-	pthread_mutex_unlock(&l->sync->lock);
-	if (alone)
-		mailbox = 0;
-	sync_want_resolve(l->sync, l->store);
-	n = sync_want_take(l->sync, l, mailbox, needs, WANTS);
-	for (size_t i = 0; i < n; i++)
-		sync_bodies_add(b, &needs[i], true);
-}
-
 /* Queues and runs what one mailbox lacks; leaves the window full for the next one. */
 static int bodies_of(struct sync_link *l, struct sync_bodies *b, int64_t mailbox,
                      uint64_t max_bytes, uint64_t *bytes, int64_t *queued)
@@ -206,12 +186,12 @@ static int bodies_of(struct sync_link *l, struct sync_bodies *b, int64_t mailbox
 			below = need.uid;
 			++*queued;
 			if (sync_bodies_full(b)) {
-				add_wants(l, b, mailbox);
+				sync_bodies_add_wants(b, mailbox);
 				r = sync_bodies_top_up(b);
 				sync_note_bodies(l->sync, sync_bodies_stored(b), -1);
 			}
 		}
-		add_wants(l, b, mailbox);
+		sync_bodies_add_wants(b, mailbox);
 		if (r == 0)
 			r = sync_bodies_top_up(b);
 	} while (r == 0 && n == LOOK_AT && !sync_bodies_stuck(b) &&

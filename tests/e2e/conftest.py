@@ -22,6 +22,8 @@ from tools.proxy import Proxy  # noqa: E402
 def pytest_addoption(parser):
     parser.addoption("--messages", type=int, default=2000,
                      help="messages of the whole-account test (the full figure: 10000)")
+    parser.addoption("--first-sync", type=float, default=0.025, metavar="GB",
+                     help="how much of an account of 10 GB test_huge.py takes (all of it: 10)")
     parser.addoption("--server", choices=sorted(KINDS), default="dovecot",
                      help="the server that make_server() starts")
     parser.addoption("--cuts", choices=("short", "full"), default="short",
