@@ -90,3 +90,13 @@ bool sync_claim_asked(struct sync *s, int64_t mailbox)
 	pthread_mutex_unlock(&s->lock);
 	return asked;
 }
+
+bool sync_claim_mine(struct sync *s, const struct sync_link *l, int64_t mailbox)
+{
+	bool mine;
+
+	pthread_mutex_lock(&s->lock);
+	mine = *find(s, l, false, mailbox) != NULL;
+	pthread_mutex_unlock(&s->lock);
+	return mine;
+}

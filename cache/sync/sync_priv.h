@@ -110,6 +110,7 @@ void sync_claim_wait(struct sync *s, const struct sync_link *l, int64_t mailbox)
 bool sync_claim_try(struct sync *s, const struct sync_link *l, int64_t mailbox);
 void sync_claim_release(struct sync *s, const struct sync_link *l, int64_t mailbox); /* 0: all */
 bool sync_claim_other_locked(struct sync *s, const struct sync_link *l, int64_t mailbox);
+bool sync_claim_mine(struct sync *s, const struct sync_link *l, int64_t mailbox);
 bool sync_claim_asked(struct sync *s, int64_t mailbox); /* somebody waits for it */
 
 /* ---- sync_want.c: requests for bodies ---- */

@@ -182,6 +182,8 @@ static int rest_in_idle(struct serving *v)
 	}
 	if (!sync_link_has(v->l, "IDLE") || !is_settled(v->s) || !is_followed(v) ||
 	    !sync_claim_try(v->s, v->l, v->resting)) {
+		if (sync_claim_asked(v->s, v->resting) && sync_claim_mine(v->s, v->l, v->resting))
+			return leave(v); /* the worker waits for it */
 		rest(v, 1000);
 		return 0;
 	}
