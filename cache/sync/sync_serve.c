@@ -159,7 +159,7 @@ static int idle(struct serving *v)
 
 	sync_notify_ask(v->l);
 	r = sync_link_run(v->l, 0);
-	if (r < 0)
+	if (r < 0 || sync_claim_asked(v->s, v->resting)) /* whoever asks may have called by now */
 		return r;
 	ms = sync_notify_pass_on(v->l, IDLE_MS);
 	r = sync_link_idle(v->l, ms);
