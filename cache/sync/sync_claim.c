@@ -27,16 +27,19 @@ static void take(struct sync *s, const struct sync_link *l, int64_t mailbox)
 void sync_claim_wait(struct sync *s, const struct sync_link *l, int64_t mailbox)
 {
 	int64_t deadline_ms = clock_mono_ms() + SYNC_CLAIM_WAIT_MS;
+	bool asked = false;
 
 	pthread_mutex_lock(&s->lock);
 	while (*find(s, l, true, mailbox) && !s->stopping && clock_left_ms(deadline_ms) > 0) {
 		if (s->claim_wanted != mailbox) {
 			s->claim_wanted = mailbox;
+			asked = true;
 			sync_wake_link(s, l == s->links[SYNC_WORKER] ? SYNC_SERVER : SYNC_WORKER);
 		}
 		sync_rest_until(s, deadline_ms);
 	}
-	s->claim_wanted = 0;
+	if (asked) /* else it may be the other one's, who waits for a mailbox of ours */
+		s->claim_wanted = 0;
 	take(s, l, mailbox);
 	pthread_mutex_unlock(&s->lock);
 }
