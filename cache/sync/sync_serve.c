@@ -152,6 +152,18 @@ static bool is_followed(const struct serving *v)
 	return followed;
 }
 
+/* Whoever wants something wakes the link once, which a command under way may have used up. */
+static bool is_called(struct serving *v)
+{
+	bool called;
+
+	pthread_mutex_lock(&v->s->lock);
+	called = sync_want_takeable(v->s, v->l) || v->s->ahead_count > 0 ||
+	         v->s->claim_wanted == v->resting;
+	pthread_mutex_unlock(&v->s->lock);
+	return called;
+}
+
 /* 1: something came; 0; or why the link is lost. */
 static int idle(struct serving *v)
 {
@@ -159,7 +171,7 @@ static int idle(struct serving *v)
 
 	sync_notify_ask(v->l);
 	r = sync_link_run(v->l, 0);
-	if (r < 0 || sync_claim_asked(v->s, v->resting)) /* whoever asks may have called by now */
+	if (r < 0 || is_called(v))
 		return r;
 	ms = sync_notify_pass_on(v->l, IDLE_MS);
 	r = sync_link_idle(v->l, ms);

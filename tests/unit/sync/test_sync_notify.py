@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """NOTIFY (RFC 5465): what changes where nobody looks is here at once, without asking every few minutes."""
 
+import time
+
 import pytest
 from driven import Driven
 
@@ -55,6 +57,21 @@ def test_refused(tmp_path, answer):
             d.wait()
             assert set(paths(d, "Work")) == {1}
         assert len(server.seen("^NOTIFY")) == 1
+
+
+def test_wanted_meanwhile(tmp_path):
+    """Somebody who wants a body while a command runs ahead of IDLE does not wait for IDLE to end.  R120"""
+    with Imapd(["INBOX", "Work"], BASE) as server:
+        server.append("Work", b"Subject: x\r\n\r\nx\r\n")
+
+        def slow(_session, _command, proceed):
+            time.sleep(2)
+            return proceed()
+        server.lie("^NOTIFY", slow)
+        with Driven(tmp_path, server.port, **options()) as d:
+            d.wait()
+            d.until(lambda: server.seen("^NOTIFY"))
+            d.do("body", "Work/1.eml", 10000)
 
 
 def test_disabled(tmp_path):
