@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """NOTIFY (RFC 5465): what changes where nobody looks is here at once, without asking every few minutes."""
 
+import threading
 import time
 
 import pytest
@@ -63,14 +64,16 @@ def test_wanted_meanwhile(tmp_path):
     """Somebody who wants a body while a command runs ahead of IDLE does not wait for IDLE to end.  R120"""
     with Imapd(["INBOX", "Work"], BASE) as server:
         server.append("Work", b"Subject: x\r\n\r\nx\r\n")
+        under_way = threading.Event()
 
         def slow(_session, _command, proceed):
-            time.sleep(2)
+            under_way.set()
+            time.sleep(1)
             return proceed()
         server.lie("^NOTIFY", slow)
         with Driven(tmp_path, server.port, **options()) as d:
             d.wait()
-            d.until(lambda: server.seen("^NOTIFY"))
+            assert under_way.wait(10)
             d.do("body", "Work/1.eml", 10000)
 
 
