@@ -12,6 +12,7 @@ import time
 
 from .client import Client
 from . import scale
+from .cyrus import Cyrus
 from .dovecot import Dovecot
 from .mail import Generator
 from .meter import Meter, many_mailboxes, one_mailbox
@@ -258,9 +259,10 @@ def copies(point, plain, work):
 def resync(words, work):
     """A second look at an account where nothing has changed, and where one flag has."""
     delay = max(words.delay or (100,)) / 1000
-    with Dovecot() as server:
+    kind = SERVERS[words.server]
+    with kind() as server:
         server.fill(many_mailboxes(words.mailboxes, words.messages))
-        print(f"\nnothing changed: {words.mailboxes} mailboxes, {words.messages} messages, "
+        print(f"\n{words.server}, nothing changed: {words.mailboxes} mailboxes, {words.messages} messages, "
               f"{delay * 1000:.0f} ms round trip")
         print(f"  {'':22}{'seconds':>9}{'turnarounds':>13}{'bytes up':>12}{'bytes down':>13}")
         near = os.path.join(work, "resync-mbsync")
@@ -272,7 +274,7 @@ def resync(words, work):
                   f"{proxy.bytes['down']:13}")
         fast = unchanged(server, delay, work)
         print(f"  imapfs / mbsync{fast / slow:16.3f}   (target 0.15)")
-    with Dovecot() as server:
+    with kind() as server:
         server.fill(one_mailbox(words.big))
         one_flag(server, words.big, work)
 
@@ -324,6 +326,7 @@ def one_flag(server, messages, work):
               f"{cost.up + cost.down} bytes (target 4096)")
 
 
+SERVERS = {"dovecot": Dovecot, "cyrus": Cyrus}
 TARGETS = {"grep -r, first": "2.5", "grep -r, second": "1.3", "grep -r, third": "1.3",
            "find -newermt -size": "1.1", "ls -lR": "1.1"}
 
@@ -347,6 +350,7 @@ def main():
     parser.add_argument("--mailboxes", type=int, default=200, help="of --only resync")
     parser.add_argument("--big", type=int, default=100000,
                         help="messages of the mailbox with one changed flag in --only resync")
+    parser.add_argument("--server", choices=SERVERS, default="dovecot", help="of --only resync")
     parser.add_argument("--size", type=int, default=6000, help="of a message in --only scale")
     parser.add_argument("--mount", action="append", default=[],
                         help="of --only scale: maildir or another word of mount_probe")

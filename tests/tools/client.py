@@ -4,6 +4,7 @@
 import email.utils
 import imaplib
 import re
+import socket
 import time
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ class Client:
                  delimiter="/"):
         self.prefix, self.delimiter = prefix, delimiter
         self.imap = imaplib.IMAP4(host, port, timeout=60)
+        # imaplib writes a literal and its line apart, and the second write would wait for the peer
+        self.imap.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._check(self.imap.login(user, password))
 
     @staticmethod
