@@ -69,6 +69,12 @@ def _flags(d):
     d.do("flag", "INBOX/4.eml", "\\Answered", "")
 
 
+def _whole_lists(d):
+    d.do("set", "INBOX/1.eml", "\\Flagged $Later")
+    d.do("set", "INBOX/2.eml", "")
+    d.do("set", "INBOX/4.eml", "\\Seen \\Answered")
+
+
 def _create(d):
     d.do("mkdir", "", "New")
     d.do("mkdir", "New", "Below")
@@ -77,6 +83,21 @@ def _create(d):
 
 def _remove(d):
     d.do("rmdir", "Empty")
+
+
+def _made_and_removed(d):
+    d.do("mkdir", "", "New")
+    d.append("New", "in.eml", letter(130), "", "<130@example.org>")
+    d.do("move", "New/in.eml", "Work", "in.eml")
+    d.do("rmdir", "New")
+
+
+def _removed_and_made(d):
+    """Another mailbox of that name, with what came after."""
+    d.do("rmdir", "Empty")
+    d.do("mkdir", "", "Empty")
+    d.append("Empty", "in.eml", letter(140), "", "<140@example.org>")
+    d.do("move", "INBOX/1.eml", "Empty", "moved.eml")
 
 
 def _rename(d):
@@ -119,8 +140,12 @@ ACTIONS = {
     "delete for good without UIDPLUS": (_delete(EXPUNGE), NO_UIDPLUS),
     "delete by flag": (_delete(FLAG), {}),
     "flags": (_flags, {}),
+    "whole lists of flags": (_whole_lists, {}),
+    "whole lists of flags without CONDSTORE": (_whole_lists, {"hide": ("CONDSTORE", "QRESYNC")}),
     "create mailbox": (_create, {}),
     "remove mailbox": (_remove, {}),
+    "mailbox made and removed": (_made_and_removed, {}),
+    "mailbox removed and made": (_removed_and_made, {}),
     "rename mailbox": (_rename, {}),
     "subscribe": (_subscribe, {}),
     "chain": (_chain, {}),
