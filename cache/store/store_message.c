@@ -55,7 +55,7 @@ int store_message_get(struct store *s, int64_t id, struct store_message *out)
 		&s->db, &st,
 		"SELECT m.mailbox, m.uid, x.uidvalidity, m.modseq, m.date, m.zone,"
 		" m.server_size, m.body, m.message_id, m.emailid, m.threadid,"
-		" m.server_flags FROM message m LEFT JOIN mailbox x ON x.id = m.mailbox"
+		" m.server_flags, m.labels FROM message m LEFT JOIN mailbox x ON x.id = m.mailbox"
 		" WHERE m.id = ?1",
 		"i", id);
 
@@ -73,6 +73,7 @@ int store_message_get(struct store *s, int64_t id, struct store_message *out)
 	m.emailid = store_db_dup(st, 9);
 	m.threadid = store_db_dup(st, 10);
 	m.server_flags = store_db_dup(st, 11);
+	m.labels = store_db_dup(st, 12);
 	store_db_reset(&st);
 	m.flags = store_message_view_flags(s, id, 0);
 	m.body_here = m.body_here && store_body_have(s, id);
@@ -91,6 +92,7 @@ void store_message_release(struct store_message *m)
 	free(m->message_id);
 	free(m->emailid);
 	free(m->threadid);
+	free(m->labels);
 	free(m->server_flags);
 	free(m->flags);
 	free(m->error);
@@ -150,8 +152,8 @@ static int take_over(struct store *s, int64_t id, int64_t pulled)
 	int r = store_db_run(
 		&s->db,
 		"UPDATE message SET (modseq, server_flags, server_size, date, zone,"
-		" emailid, threadid) = (SELECT modseq, server_flags, server_size, date,"
-		" zone, coalesce(emailid, message.emailid),"
+		" labels, emailid, threadid) = (SELECT modseq, server_flags, server_size, date,"
+		" zone, coalesce(labels, message.labels), coalesce(emailid, message.emailid),"
 		" coalesce(threadid, message.threadid) FROM message p WHERE p.id = ?2)"
 		" WHERE id = ?1",
 		"ii", id, pulled);

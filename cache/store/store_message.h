@@ -18,6 +18,7 @@ struct store_message {
 	bool body_here;
 	bool partial; /* not here, but some of its parts (store_partial.h) */
 	char *message_id, *emailid, *threadid; /* NULL: unknown */
+	char *labels;                          /* Gmail's, one a line; NULL: unknown */
 	char *server_flags;                    /* as last known */
 	char *flags;                           /* with the pending changes on top */
 	int pending;                           /* actions on it */

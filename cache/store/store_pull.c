@@ -328,6 +328,24 @@ int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char 
 	return store_txn_end(s, r < 0 ? r : 0);
 }
 
+int store_pull_labels(struct store *s, int64_t mailbox, uint32_t uid, const char *labels)
+{
+	int64_t id = 0;
+	int r = store_txn_begin(s);
+
+	if (r < 0)
+		return r;
+	r = store_message_by_uid(s, mailbox, uid, &id);
+	if (r == 0)
+		r = store_db_run(&s->db,
+		                 "UPDATE message SET labels = ?2 WHERE id = ?1"
+		                 " AND labels IS NOT ?2",
+		                 "is", id, labels);
+	if (r == 0 && sqlite3_changes(s->db.h) > 0)
+		r = store_node_touch(s, id);
+	return store_txn_end(s, r == ERR_NOTFOUND ? 0 : r);
+}
+
 int store_pull_uids(struct store *s, int64_t mailbox, uint32_t **uids, size_t *count)
 {
 	_cleanup_ids_ struct store_ids ids = { 0 };

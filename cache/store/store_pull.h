@@ -75,6 +75,9 @@ int store_pull_searches(struct store *s, int64_t mailbox);
 int store_pull_flags(struct store *s, int64_t mailbox, uint32_t uid, const char *flags,
                      uint64_t modseq);
 
+/* Gmail's labels of a known UID, one a line; unknown UIDs are ignored. */
+int store_pull_labels(struct store *s, int64_t mailbox, uint32_t uid, const char *labels);
+
 /* These UIDs are gone, proven.  One with an action under way stays until that is settled. */
 int store_pull_expunged(struct store *s, int64_t mailbox, const uint32_t *uids, size_t count);
 

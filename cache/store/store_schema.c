@@ -148,6 +148,9 @@ static const char *const steps[] = {
 
 	/* To find the message that a file is a copy of */
 	"CREATE INDEX message_message_id ON message (message_id) WHERE message_id IS NOT NULL;",
+
+	/* Gmail's, one a line; NULL: unknown */
+	"ALTER TABLE message ADD COLUMN labels TEXT;",
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))

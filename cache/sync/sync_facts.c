@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "buf.h"
+#include "imap_text.h"
 #include "mem.h"
 #include "store_message.h"
 #include "sync_evidence_priv.h"
@@ -16,8 +18,9 @@ enum {
 /* A FETCH answer, kept until it is written */
 struct sync_fact {
 	struct store_descriptor d;
-	bool whole; /* a descriptor; else flags only */
-	char *body; /* NULL: did not come along, or not all of it */
+	bool whole;   /* a descriptor; else flags only */
+	char *labels; /* Gmail's, one a line; NULL: not sent */
+	char *body;   /* NULL: did not come along, or not all of it */
 	size_t body_len;
 };
 
@@ -27,6 +30,7 @@ static void fact_release(struct sync_fact *f)
 	free((char *)(uintptr_t)f->d.message_id);
 	free((char *)(uintptr_t)f->d.emailid);
 	free((char *)(uintptr_t)f->d.threadid);
+	free(f->labels);
 	free(f->body);
 }
 
@@ -53,6 +57,8 @@ static int write_one(struct store *st, int64_t mailbox, const struct sync_fact *
 	int r = f->whole ? store_pull_descriptor(st, mailbox, &f->d)
 	                 : store_pull_flags(st, mailbox, f->d.uid, f->d.flags, f->d.modseq);
 
+	if (r >= 0 && f->labels)
+		r = store_pull_labels(st, mailbox, f->d.uid, f->labels);
 	return r >= 0 && f->body ? write_body(st, mailbox, f) : r;
 }
 
@@ -111,6 +117,28 @@ static void take_body(struct sync_fact *fact, const struct imap_fetch *f,
 	fact->body_len = body->len;
 }
 
+/* In UTF-8; one that is no modified UTF-7 stays as it came. */
+static char *labels_text(const char *lines)
+{
+	struct buf out = BUF_INIT(lines ? strlen(lines) * 3 + 1 : 1);
+
+	for (const char *at = lines; at && *at;) {
+		size_t len = strcspn(at, "\n");
+		_cleanup_free_ char *label = imap_utf7_decode(at, len);
+
+		if (label)
+			(void)buf_puts(&out, label);
+		else
+			(void)buf_append(&out, at, len);
+		at += len;
+		if (*at == '\n')
+			(void)buf_append(&out, at++, 1);
+	}
+	if (lines && !out.data)
+		return mem_strdup("");
+	return buf_detach(&out);
+}
+
 int sync_facts_keep(struct sync_facts *f, struct sync_box *box, uint32_t uid,
                     const struct imap_fetch *fetch)
 {
@@ -125,6 +153,7 @@ int sync_facts_keep(struct sync_facts *f, struct sync_box *box, uint32_t uid,
 			.date_zone_min = fetch->date_zone_min, .modseq = fetch->has_modseq ? fetch->modseq : 0,
 			.emailid = mem_strdup(fetch->emailid), .threadid = mem_strdup(fetch->threadid),
 		},
+		.labels = labels_text(fetch->labels),
 		.whole = fetch->has_size && fetch->has_date,
 	};
 	for (size_t i = 0; fact->whole && i < fetch->body_count; i++) {
@@ -135,7 +164,7 @@ int sync_facts_keep(struct sync_facts *f, struct sync_box *box, uint32_t uid,
 		else if (body->data && strncasecmp(body->section, "HEADER", 6) == 0)
 			fact->d.message_id = sync_header_message_id(body->data, body->len);
 	}
-	f->bytes += fact->body_len;
+	f->bytes += fact->body_len + (fact->labels ? strlen(fact->labels) : 0);
 	return f->count == WRITE_EVERY || f->bytes >= WRITE_BYTES ? sync_facts_flush(f, box) : 0;
 }
 

@@ -62,6 +62,12 @@ struct sync_scan {
 	int err;                /* the first command that failed */
 };
 
+/* What may have changed of a message that is known. */
+static const char *change_items(const struct sync_link *l)
+{
+	return sync_link_has(l, "X-GM-EXT-1") ? "(UID FLAGS X-GM-LABELS)" : "(UID FLAGS)";
+}
+
 /* The Message-ID where the store looks for messages whose UID it does not know
  * (RFC 4549 4.2.2.1), the id of the content where the server has one (RFC 8474 5), the beginning of
  * the body where the profile says so (4.6). */
@@ -72,11 +78,13 @@ static char *descriptor_items(struct sync_link *l, const struct store_mailbox *m
 	_cleanup_free_ char *body = blind ? mem_printf(" BODY.PEEK[]<0.%llu>",
 	                                               (unsigned long long)blind)
 	                                  : NULL;
-	const char *id = sync_link_has(l, "OBJECTID")     ? " EMAILID"
-	                 : sync_link_has(l, "X-GM-EXT-1") ? " X-GM-MSGID"
-	                                                  : "";
+	bool gmail = sync_link_has(l, "X-GM-EXT-1");
+	const char *id = sync_link_has(l, "OBJECTID") ? " EMAILID"
+	                 : gmail                      ? " X-GM-MSGID X-GM-THRID"
+	                                              : "";
 
-	return mem_printf("(UID FLAGS RFC822.SIZE INTERNALDATE%s%s%s)", id,
+	return mem_printf("(UID FLAGS RFC822.SIZE INTERNALDATE%s%s%s%s)", id,
+	                  gmail ? " X-GM-LABELS" : "",
 	                  search ? " BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]" : "", body ? body : "");
 }
 
@@ -252,7 +260,7 @@ static void send_plain(struct sync_scan *c)
 			send_new(c);
 	}
 	if (c->last > 0 && !c->changes && !c->new_only && c->seen_messages > 0)
-		send_range(c, 1, c->last, "(UID FLAGS)");
+		send_range(c, 1, c->last, change_items(c->link));
 }
 
 /* Everything is there as before but what the answers say (RFC 4549 6.1, RFC 7162 6). */
@@ -268,8 +276,8 @@ static void send_changes(struct sync_scan *c, bool may_be_equal)
 		return;
 	cmd = imap_cmd_new("UID FETCH");
 	imap_cmd_range(cmd, 1, c->last);
-	imap_cmd_rawf(cmd, "(UID FLAGS) (CHANGEDSINCE %llu%s)", (unsigned long long)c->base,
-	              c->link->qresync ? " VANISHED" : "");
+	imap_cmd_rawf(cmd, "%s (CHANGEDSINCE %llu%s)", change_items(c->link),
+	              (unsigned long long)c->base, c->link->qresync ? " VANISHED" : "");
 	sync_link_send(c->link, &cmd, c->box, on_done, c);
 }
 

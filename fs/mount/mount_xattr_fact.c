@@ -89,6 +89,12 @@ static void msg_threadid(const struct store_message *msg, const struct store_nod
 	put_text(out, msg->threadid);
 }
 
+static void msg_labels(const struct store_message *msg, const struct store_node *n, struct buf *out)
+{
+	(void)n;
+	put_text(out, msg->labels);
+}
+
 static void msg_body(const struct store_message *msg, const struct store_node *n, struct buf *out)
 {
 	(void)buf_puts(out, msg->body_here || n->spool != 0 ? "cached"
@@ -115,7 +121,7 @@ static const struct message_fact message_facts[] = {
 	{ "size", msg_size },       { "message-id", msg_message_id },
 	{ "emailid", msg_emailid }, { "threadid", msg_threadid },
 	{ "body", msg_body },       { "pending", msg_pending },
-	{ "error", msg_error },
+	{ "error", msg_error },     { "labels", msg_labels },
 };
 
 static void box_uidvalidity(const struct store_mailbox *box, struct buf *out)

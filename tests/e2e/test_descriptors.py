@@ -17,8 +17,10 @@ def lines(server, start=0):
     return [line for _, line in server.transcript[start:]]
 
 
-@pytest.mark.parametrize("extra, more", [([], set()), (["OBJECTID"], {"EMAILID"})],
-                         ids=["base", "objectid"])
+@pytest.mark.parametrize("extra, more", [([], set()), (["OBJECTID"], {"EMAILID"}),
+                                         (["X-GM-EXT-1"],
+                                          {"X-GM-MSGID", "X-GM-THRID", "X-GM-LABELS"})],
+                         ids=["base", "objectid", "gmail"])
 def test_items_of_a_descriptor(lying, extra, more):
     """UID and flags, size and date; the id where there is one; nothing of the body. R024, R025"""
     server, _ = lying([*UIDPLUS, *extra])

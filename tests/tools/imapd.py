@@ -30,6 +30,7 @@ class Message:
         self.size = len(data)  # RFC822.SIZE
         self.body = data       # what FETCH gives; None: NIL
         self.emailid = "M" + hashlib.sha1(data).hexdigest()
+        self.labels = []       # of Gmail, as the wire has them
 
 
 class Mailbox:
@@ -185,6 +186,13 @@ class Imapd:
     def flags(self, name, uid):
         with self.lock:
             return set(self.mailboxes[name].by_uid(uid).flags)
+
+    def label(self, name, uid, labels):
+        """Gmail's labels, by another client; in modified UTF-7."""
+        with self.lock:
+            box = self.mailboxes[name]
+            box.by_uid(uid).labels = labels
+            box.touch(box.by_uid(uid))
 
     def lie(self, pattern, action, times=None):
         """Returns the rule: rule.told counts, rule.remove() ends it."""

@@ -14,6 +14,14 @@ from .imapd_parse import (Command, Cut, Refused, Reply, Syntax, date_of, date_te
 ITEM = re.compile(r"(BODY|BODY\.PEEK)\[(.*)\](?:<(\d+\.\d+)>)?$", re.I)
 
 
+def gmail_item(item, message):
+    if item == "X-GM-LABELS":
+        quoted = (re.sub(r'(["\\\\])', r"\\\1", label) for label in message.labels)
+        return "(" + " ".join(f'"{label}"' for label in quoted) + ")"
+    number = int(message.emailid[1:16], 16)
+    return {"X-GM-MSGID": str(number), "X-GM-THRID": str(number >> 8)}.get(item)
+
+
 class Session(Modseq):
     def __init__(self, server, connection, number):
         super().__init__()
@@ -387,6 +395,8 @@ class Session(Modseq):
                 value = f"({message.emailid})"
             if item == "MODSEQ":
                 value = f"({message.modseq or 1})"
+            if item.startswith("X-GM-") and "X-GM-EXT-1" in self.server.capabilities:
+                value = gmail_item(item, message)
             if value is None:
                 raise Refused(f"BAD unknown item {item}")
             parts.append(f"{item} {value}".encode())

@@ -137,6 +137,41 @@ static void test_one_body(void **state)
 	assert_has(w, late, "text");
 }
 
+static void assert_labels(struct world *w, int64_t id, const char *want)
+{
+	struct store_message m;
+
+	OK(store_message_get(w->s, id, &m));
+	if (want)
+		assert_string_equal(m.labels, want);
+	else
+		assert_null(m.labels);
+	store_message_release(&m);
+}
+
+/* The last that were told stay; fresh flags and facts take none away. */
+static void test_labels(void **state)
+{
+	struct world *w = *state;
+	int64_t id = pull_content(w, w->inbox, 1, "1234", 4);
+	struct store_node before, after;
+
+	assert_labels(w, id, NULL);
+	OK(store_pull_labels(w->s, w->inbox, 1, "\\Inbox\nWork"));
+	OK(store_pull_labels(w->s, w->inbox, 77, "nobody"));
+	OK(store_node_get(w->s, id, &before));
+	OK(store_pull_labels(w->s, w->inbox, 1, "\\Inbox\nWork"));
+	OK(store_node_get(w->s, id, &after));
+	assert_int_equal(before.ctime_ns, after.ctime_ns);
+	OK(store_pull_flags(w->s, w->inbox, 1, "\\Seen", 9));
+	(void)pull_content(w, w->inbox, 1, "1234", 4);
+	assert_labels(w, id, "\\Inbox\nWork");
+	OK(store_pull_labels(w->s, w->inbox, 1, ""));
+	assert_labels(w, id, "");
+	OK(store_node_get(w->s, id, &after));
+	assert_true(after.ctime_ns > before.ctime_ns);
+}
+
 /* What the user changed is not overwritten by a content of the same id. */
 static void test_edited_stays(void **state)
 {
@@ -162,6 +197,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_name_is_taken, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_one_body, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_edited_stays, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_labels, world_up, world_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
