@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include "log.h"
 #include "mem.h"
 
 #define BUSY_MS 5000
@@ -23,6 +25,26 @@ static int pragmas(struct store_db *db)
 	                           "PRAGMA journal_size_limit=67108864;");
 }
 
+static bool is_damaged(int rc)
+{
+	return (rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB;
+}
+
+static int cannot_open(struct store_db *db, const char *path, int r, struct err_reason *why)
+{
+	int rc = sqlite3_errcode(db->h);
+
+	if (is_damaged(rc))
+		err_set(why, r,
+		        "%s is damaged (%s): move it away to begin anew; what was not sent is "
+		        "then in lost+found",
+		        path, sqlite3_errstr(rc));
+	else
+		err_set(why, r, "cannot use %s: %s", path, sqlite3_errmsg(db->h));
+	store_db_close(db);
+	return r;
+}
+
 int store_db_open(struct store_db *db, const char *path, struct err_reason *why)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
@@ -37,11 +59,10 @@ int store_db_open(struct store_db *db, const char *path, struct err_reason *why)
 	}
 	sqlite3_busy_timeout(db->h, BUSY_MS);
 	r = pragmas(db);
-	if (r < 0) {
-		err_set(why, r, "cannot use %s: %s", path, sqlite3_errmsg(db->h));
-		store_db_close(db);
-	}
-	return r;
+	if (r < 0)
+		return cannot_open(db, path, r, why);
+	db->opened = true;
+	return 0;
 }
 
 void store_db_close(struct store_db *db)
@@ -67,10 +88,22 @@ static bool file_is_full(sqlite3_file *f)
 	return is_full(sys);
 }
 
+/* Callers can say no more than that the disk has failed. */
+static void tell_damage(struct store_db *db, int rc)
+{
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+
+	if (db->opened && !atomic_flag_test_and_set(&told))
+		log_error("%s is damaged (%s): move it away while nothing is mounted",
+		          sqlite3_db_filename(db->h, "main"), sqlite3_errstr(rc));
+}
+
 int store_db_error(struct store_db *db, int rc)
 {
 	sqlite3_file *main_file = NULL, *wal = NULL;
 
+	if (is_damaged(rc))
+		tell_damage(db, rc);
 	if ((rc & 0xff) == SQLITE_FULL)
 		return ERR_NOSPACE;
 	if ((rc & 0xff) != SQLITE_IOERR)

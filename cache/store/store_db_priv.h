@@ -15,6 +15,7 @@
 
 struct store_db {
 	sqlite3 *h;
+	bool opened; /* damage is found later, by someone who cannot say so */
 	struct {
 		const char *sql;
 		sqlite3_stmt *st;

@@ -9,6 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "log.h"
+
+#define TRIES 100 /* names for one file */
+
 static char *spool_path(struct store *s, int64_t spool)
 {
 	return mem_printf("%s/spool/%lld", s->state_dir, (long long)spool);
@@ -289,24 +293,67 @@ static int recover_size(struct store *s, int64_t node)
 	                    node, (int64_t)st.st_size);
 }
 
+/* Bytes whose number the database has not given yet: it is a new one, or an older state of itself.
+ * That is never our doing, so they are not ours to drop. */
+static int keep_unknown(struct store *s, int spools, const char *number)
+{
+	_cleanup_free_ char *path = mem_printf("%s/lost+found", s->state_dir);
+	struct stat st;
+	int dir, r = -1;
+
+	if (fstatat(spools, number, &st, 0) == 0 && st.st_size == 0)
+		return 0;
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return store_sys_error();
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; dir >= 0 && r < 0 && i < TRIES; i++) {
+		_cleanup_free_ char *name = i == 0 ? mem_printf("%s-found.eml", number)
+		                                   : mem_printf("%s-found-%d.eml", number, i);
+
+		r = renameat2(spools, number, dir, name, RENAME_NOREPLACE);
+		if (r < 0 && errno != EEXIST)
+			break;
+	}
+	if (r < 0 || fsync(dir) < 0)
+		r = store_sys_error();
+	store_spool_close(dir);
+	if (r == 0)
+		log_warn("%s/spool/%s is not known to the database: kept in lost+found",
+		         s->state_dir, number);
+	return r;
+}
+
+static int sweep_one(struct store *s, int spools, const char *name, int64_t given, int64_t *highest)
+{
+	char *end;
+	int64_t spool = strtoll(name, &end, 10);
+	int r;
+
+	if (spool > 0 && (strcmp(end, ".crlf") == 0 || strcmp(end, ".lf") == 0))
+		(void)unlinkat(spools, name, 0); /* was to take its place */
+	if (*end != '\0' || spool <= 0)
+		return 0;
+	r = store_spool_used(s, spool);
+	if (r == 0 && spool > given)
+		r = keep_unknown(s, spools, name);
+	if (r == 0)
+		r = store_spool_release(s, spool);
+	if (spool > *highest)
+		*highest = spool;
+	return r < 0 ? r : 0;
+}
+
+/* A number that was given once is not given again, or lost+found would have two of a name. */
 static int sweep(struct store *s, DIR *d)
 {
+	int64_t given = 0, highest;
 	struct dirent *e;
+	int r = store_count(s, "spool", 0, &given);
 
-	while ((e = readdir(d)) != NULL) {
-		char *end;
-		int64_t spool = strtoll(e->d_name, &end, 10);
-		int r;
-
-		if (spool > 0 && (strcmp(end, ".crlf") == 0 || strcmp(end, ".lf") == 0))
-			(void)unlinkat(dirfd(d), e->d_name, 0); /* was to take its place */
-		if (*end != '\0' || spool <= 0)
-			continue;
-		r = store_spool_release(s, spool);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	highest = given;
+	while (r == 0 && (e = readdir(d)) != NULL)
+		r = sweep_one(s, dirfd(d), e->d_name, given, &highest);
+	return r < 0 ? r : store_count(s, "spool", highest - given, NULL);
 }
 
 int store_spool_recover(struct store *s)
