@@ -214,10 +214,9 @@ static void flush(struct sync_bodies *b)
 	for (size_t i = 0; i < b->ready_count; i++) {
 		if (b->ready[i].urgent)
 			sync_want_finish(b->link->sync, b->ready[i].message, r);
+		b->stored += r == 0 && !b->ready[i].urgent;
 		free(b->ready[i].data);
 	}
-	if (r == 0)
-		b->stored += (int64_t)b->ready_count;
 	b->ready_count = b->ready_bytes = 0;
 	b->ready_urgent = false;
 }
@@ -356,7 +355,7 @@ static void settle_large(struct sync_bodies *b, struct item *it, int err)
 	if (err == 0 && !it->broken && it->writer && (it->ended || it->have == it->need.size)) {
 		err = store_body_end(&it->writer);
 		if (err == 0) {
-			b->stored++;
+			b->stored += !it->urgent;
 			tell(b, it, 0);
 			free(it);
 			return;

@@ -146,8 +146,8 @@ int sync_bodies_run(struct sync_bodies *b, uint64_t bytes);
 
 bool sync_bodies_full(const struct sync_bodies *b); /* enough is queued to be run */
 int sync_bodies_top_up(struct sync_bodies *b); /* the same until half the window is in flight */
-int64_t sync_bodies_stored(const struct sync_bodies *b);
-bool sync_bodies_stuck(const struct sync_bodies *b); /* the disk refused */
+int64_t sync_bodies_stored(const struct sync_bodies *b); /* that nobody waited for */
+bool sync_bodies_stuck(const struct sync_bodies *b);     /* the disk refused */
 
 /* ---- sync_serve.c ---- */
 

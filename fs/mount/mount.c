@@ -22,6 +22,7 @@ static const struct fuse_lowlevel_ops ops = {
 	.forget = mount_op_forget,
 	.forget_multi = mount_op_forget_multi,
 	.getattr = mount_op_getattr,
+	.access = mount_op_access,
 	.setattr = mount_op_setattr,
 	.readlink = mount_op_readlink,
 	.mknod = mount_op_mknod,

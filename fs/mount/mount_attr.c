@@ -179,6 +179,30 @@ void mount_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_attr(m, req, &n);
 }
 
+/* The caller is the owner or root: for others the kernel compares the modes itself. */
+void mount_op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct store_node n;
+	struct stat st;
+	int may, r;
+
+	if (mount_is_virtual(ino)) {
+		fuse_reply_err(req, 0);
+		return;
+	}
+	r = node_now(m, ino, &n);
+	if (r < 0) {
+		fuse_reply_err(req, mount_errno(r));
+		return;
+	}
+	mount_stat(m, &n, &st);
+	may = st.st_mode >> 6 & 7;
+	if (fuse_req_ctx(req)->uid == 0)
+		may = R_OK | W_OK | (S_ISDIR(st.st_mode) || st.st_mode & 0111 ? X_OK : 0);
+	fuse_reply_err(req, mask & ~may ? EACCES : 0);
+}
+
 static int set_size(struct mount *m, fuse_ino_t ino, struct store_node *n, off_t size)
 {
 	struct mount_file *f;

@@ -290,6 +290,7 @@ def modes(p):
     for mode in (0o600, 0o400, 0o700, 0o600):
         os.chmod(path, mode)
         p.same(os.stat(path).st_mode & 0o7777, mode)
+        p.same(os.access(path, os.X_OK), mode == 0o700)
     change = os.stat(path).st_ctime_ns
     os.chmod(path, 0o400)
     p.true(os.stat(path).st_ctime_ns > change)
@@ -525,6 +526,7 @@ def message_attributes(p):
     os.chown(path, st.st_uid, st.st_gid)
     os.chmod(path, 0o644)  # what the mount's umask takes away is no error: tar and rsync ask for it
     p.same(os.stat(path).st_mode & 0o777, 0o600)
+    p.true(os.access(path, os.R_OK | os.W_OK) and not os.access(path, os.X_OK))
     p.fails(errno.EPERM, os.chown, path, st.st_uid + 1, -1)
     p.same(os.stat(path), os.stat(path))
     p.same(os.listxattr(path), ["user.imap.flags"])
