@@ -26,15 +26,17 @@ bool sync_should_leave(struct sync *s, uint64_t since)
 void sync_wake_link(struct sync *s, int which)
 {
 	if (s->links[which])
-		sync_link_interrupt(s->links[which]);
+		sync_link_wake(s->links[which]);
 	pthread_cond_broadcast(&s->changed);
 }
 
 void sync_drop_links_locked(struct sync *s)
 {
 	s->drop_links++;
-	sync_wake_link(s, SYNC_WORKER);
-	sync_wake_link(s, SYNC_SERVER);
+	for (int i = 0; i < 2; i++)
+		if (s->links[i])
+			sync_link_interrupt(s->links[i]);
+	pthread_cond_broadcast(&s->changed);
 }
 
 void sync_tell(struct sync *s)

@@ -301,6 +301,8 @@ static void on_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
 	struct sync_bodies *b = ctx;
 	struct item *it;
 
+	if (r->kind == IMAP_RESP_FETCH && r->fetch->has_flags)
+		box->told = true; /* somebody has changed them */
 	if (r->kind != IMAP_RESP_FETCH || r->fetch->body_count == 0 ||
 	    r->fetch->bodies[0].section[0] != '\0')
 		return;
@@ -574,6 +576,8 @@ void sync_bodies_free(struct sync_bodies **bp)
 		return;
 	while (b->queue)
 		fail(b, dequeue(b), ERR_OFFLINE);
+	if (b->link->box && b->link->box->ctx == b)
+		b->link->box->data = NULL; /* what comes unasked for would be taken for an answer */
 	free(b->sent);
 	free(b);
 }

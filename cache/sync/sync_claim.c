@@ -24,22 +24,30 @@ static void take(struct sync *s, const struct sync_link *l, int64_t mailbox)
 	s->claims = c;
 }
 
+static int of(const struct sync *s, const struct sync_link *l)
+{
+	return l == s->links[SYNC_WORKER] ? SYNC_WORKER : SYNC_SERVER;
+}
+
+static int other(const struct sync *s, const struct sync_link *l)
+{
+	return of(s, l) == SYNC_WORKER ? SYNC_SERVER : SYNC_WORKER;
+}
+
 void sync_claim_wait(struct sync *s, const struct sync_link *l, int64_t mailbox)
 {
 	int64_t deadline_ms = clock_mono_ms() + SYNC_CLAIM_WAIT_MS;
-	bool asked = false;
+	int64_t *wanted = &s->claim_wanted[of(s, l)];
 
 	pthread_mutex_lock(&s->lock);
 	while (*find(s, l, true, mailbox) && !s->stopping && clock_left_ms(deadline_ms) > 0) {
-		if (s->claim_wanted != mailbox) {
-			s->claim_wanted = mailbox;
-			asked = true;
-			sync_wake_link(s, l == s->links[SYNC_WORKER] ? SYNC_SERVER : SYNC_WORKER);
+		if (*wanted != mailbox) {
+			*wanted = mailbox;
+			sync_wake_link(s, other(s, l));
 		}
 		sync_rest_until(s, deadline_ms);
 	}
-	if (asked) /* else it may be the other one's, who waits for a mailbox of ours */
-		s->claim_wanted = 0;
+	*wanted = 0;
 	take(s, l, mailbox);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -49,7 +57,7 @@ bool sync_claim_try(struct sync *s, const struct sync_link *l, int64_t mailbox)
 	bool got;
 
 	pthread_mutex_lock(&s->lock);
-	got = !*find(s, l, true, mailbox) && s->claim_wanted != mailbox;
+	got = !*find(s, l, true, mailbox) && s->claim_wanted[other(s, l)] != mailbox;
 	if (got)
 		take(s, l, mailbox);
 	pthread_mutex_unlock(&s->lock);
@@ -89,7 +97,7 @@ bool sync_claim_asked(struct sync *s, int64_t mailbox)
 	bool asked;
 
 	pthread_mutex_lock(&s->lock);
-	asked = s->claim_wanted == mailbox;
+	asked = s->claim_wanted[SYNC_WORKER] == mailbox || s->claim_wanted[SYNC_SERVER] == mailbox;
 	pthread_mutex_unlock(&s->lock);
 	return asked;
 }

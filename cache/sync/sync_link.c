@@ -152,12 +152,18 @@ void sync_link_disconnect(struct sync_link *l)
 	sync_claim_release(l->sync, l, 0);
 }
 
+void sync_link_wake(struct sync_link *l)
+{
+	if (l->session)
+		imap_session_interrupt(l->session);
+}
+
 void sync_link_interrupt(struct sync_link *l)
 {
 	uint64_t one = 1;
 
 	if (l->session)
-		imap_session_interrupt(l->session);
+		sync_link_wake(l);
 	else if (write(l->cancel_fd, &one, sizeof(one)) < 0)
 		return; /* full: it is readable already */
 }
@@ -280,6 +286,16 @@ static void box_note_after(struct sync_box *b, const struct imap_resp *r)
 	}
 }
 
+/* Told beside the answers to a command; of flags whoever takes the data knows better. */
+static bool is_news(const struct sync_box *b, const struct imap_resp *r)
+{
+	if (r->kind == IMAP_RESP_EXISTS)
+		return r->number != b->exists;
+	return r->kind == IMAP_RESP_EXPUNGE ||
+	       (r->kind == IMAP_RESP_VANISHED && !r->vanished.earlier) ||
+	       (r->kind == IMAP_RESP_FETCH && !b->data);
+}
+
 static void on_data(void *ctx, const struct imap_resp *r)
 {
 	struct sync_link *l = ctx;
@@ -295,6 +311,8 @@ static void on_data(void *ctx, const struct imap_resp *r)
 	}
 	sync_modseq_note(l, r);
 	sync_notify_note(l, r);
+	if (b && is_news(b, r))
+		b->told = true;
 	if (b)
 		box_note(b, r);
 	if (b && b->data && (b->ok || (b->resync && b->alone && !b->done)))

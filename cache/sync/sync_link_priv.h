@@ -38,9 +38,11 @@ struct sync_box {
 	uint64_t seen_modseq;   /* the greatest of a FETCH since the last tagged reply */
 	bool modseq_told;       /* the server said HIGHESTMODSEQ since then */
 	bool read_only, uidnotsticky, keywords_ok, nomodseq;
-	uint64_t known_modseq;             /* what the store had when selecting; 0: none */
-	bool resync;                       /* SELECT asks what has changed since (QRESYNC) */
-	bool alone;                        /* no data of a mailbox before it can come any more */
+	int64_t looked_ms;     /* when a scan of it began last; 0: none since it was selected */
+	bool told;             /* something of it was told since then that nobody had asked for */
+	uint64_t known_modseq; /* what the store had when selecting; 0: none */
+	bool resync;           /* SELECT asks what has changed since (QRESYNC) */
+	bool alone;            /* no data of a mailbox before it can come any more */
 	char *permanent_flags, *mailboxid; /* NULL: not sent */
 	char *wire_name;
 	struct imap_msgmap *map; /* message numbers to UIDs */
@@ -85,7 +87,11 @@ void sync_link_release(struct sync_link *l);
 
 int sync_link_connect(struct sync_link *l, struct err_reason *why);
 void sync_link_disconnect(struct sync_link *l);
-void sync_link_interrupt(struct sync_link *l); /* from any thread that holds sync->lock */
+
+/* From any thread that holds sync->lock: ends IDLE; the second one also an attempt to connect. */
+void sync_link_wake(struct sync_link *l);
+void sync_link_interrupt(struct sync_link *l);
+
 bool sync_link_up(const struct sync_link *l);
 bool sync_link_has(const struct sync_link *l,
                    const char *word); /* a capability; false without a link */

@@ -56,7 +56,7 @@ struct sync {
 	uint64_t drop_links; /* counts the reasons to leave every link: suspend, pause */
 	struct sync_link *links[2];
 	struct sync_claim *claims;
-	int64_t claim_wanted; /* mailbox that the worker waits for; 0: none */
+	int64_t claim_wanted[2]; /* mailbox that each link waits for; 0: none */
 
 	/* What sync_wait() asks for and what came of it, by number of the asking. */
 	uint64_t wait_asked, wait_done, wait_failed;

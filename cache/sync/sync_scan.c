@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "log.h"
 #include "mem.h"
 #include "sync_facts_priv.h"
@@ -631,6 +632,8 @@ int sync_scan_mailbox(struct sync_link *l, int64_t mailbox)
 		return sync_link_up(l) ? r : ERR_OFFLINE;
 	}
 	box->uidnext = 0; /* of when it was selected: it may be long ago */
+	box->told = false;
+	box->looked_ms = clock_mono_ms();
 	c = sync_scan_begin(l, box, &m, NULL);
 	do {
 		r = sync_link_run(l, 0);

@@ -10,6 +10,7 @@
  */
 enum {
 	AT_A_TIME = 32,
+	CALM_MS = 1000,
 	IDLE_MS = 9 * 60 * 1000,       /* home routers forget a link after ten minutes */
 	PUSHED_BYTES = 4 * 1024 * 1024 /* bodies fetched before people are looked after again */
 };
@@ -159,7 +160,7 @@ static bool is_called(struct serving *v)
 
 	pthread_mutex_lock(&v->s->lock);
 	called = sync_want_takeable(v->s, v->l) || v->s->ahead_count > 0 ||
-	         v->s->claim_wanted == v->resting;
+	         v->s->claim_wanted[SYNC_WORKER] == v->resting;
 	pthread_mutex_unlock(&v->s->lock);
 	return called;
 }
@@ -180,12 +181,21 @@ static int idle(struct serving *v)
 	return r;
 }
 
+/* When it is to be looked into: at once, when what changed before is not known; when something was told
+ * beside something else not all the time, for some servers tell the same with all they say; 0: not. */
+static int64_t look_due_ms(const struct serving *v, const struct sync_box *box)
+{
+	if (!box->looked_ms || v->behind)
+		return clock_mono_ms();
+	return box->told ? box->looked_ms + CALM_MS : 0;
+}
+
 /* In the INBOX: what was pushed is pulled.  0 or why the link is lost. */
 static int rest_in_idle(struct serving *v)
 {
 	struct sync_box *box = NULL;
 	struct err_reason why;
-	bool was = v->l->box && v->l->box->mailbox == v->resting && v->l->box->ok;
+	int64_t due_ms;
 	int r;
 
 	if (!v->resting && store_mailbox_by_wire(v->l->store, "INBOX", &v->resting) < 0) {
@@ -200,6 +210,7 @@ static int rest_in_idle(struct serving *v)
 		return 0;
 	}
 	r = sync_link_open_box(v->l, v->resting, &box, &why);
+	due_ms = r == 0 ? look_due_ms(v, box) : 0;
 	sync_box_unref(&box);
 	if (r < 0) {
 		sync_claim_release(v->s, v->l, 0);
@@ -208,10 +219,11 @@ static int rest_in_idle(struct serving *v)
 		rest(v, 5000);
 		return sync_link_up(v->l) ? 0 : r;
 	}
-	if (!was || v->behind)
-		r = 1; /* what changed before is not known */
-	else
-		r = v->more ? 0 : idle(v);
+	if (due_ms > clock_mono_ms()) {
+		rest(v, due_ms - clock_mono_ms());
+		return 0;
+	}
+	r = due_ms ? 1 : v->more ? 0 : idle(v);
 	if (r == 1) {
 		v->more = true;
 		r = sync_scan_mailbox(v->l, v->resting);

@@ -196,6 +196,7 @@ void sync_want_untake(struct sync *s, int64_t message)
 	for (struct sync_want *w = s->wants; w; w = w->next)
 		if (w->need.message == message && w->state == WANT_TAKEN)
 			w->state = WANT_KNOWN;
+	sync_wake_link(s, SYNC_SERVER); /* it may be in IDLE, its mailbox free already */
 	pthread_mutex_unlock(&s->lock);
 }
 
