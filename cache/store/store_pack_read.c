@@ -11,6 +11,7 @@
 enum {
 	MAPPED_STEP = 256 * 1024, /* the most that one look at a body counts for */
 	MAPPED_MAX = 8 * 1024 * 1024,
+	AROUND = 64 * 1024, /* of the file; the kernel maps as much around a byte that is read */
 };
 
 /* One pack as this handle sees it: reserved in full, valid up to `size`. */
@@ -79,9 +80,17 @@ static int find_map(struct store *s, int64_t pack, struct store_pack_map **out)
 
 /* What a reader went through is let go of, or a pass over the whole account would leave all of it
  * in this process's memory.  The pages stay in the system's cache, pointers stay good. */
-static void count_mapped(struct store *s, int64_t len)
+static void count_mapped(struct store *s, int64_t pack, int64_t off, int64_t len)
 {
-	s->mapped_bytes += len < MAPPED_STEP ? len : MAPPED_STEP;
+	int64_t from = off / AROUND * AROUND;
+	int64_t to = (off + (len < MAPPED_STEP ? len : MAPPED_STEP) + AROUND - 1) / AROUND * AROUND;
+
+	if (pack == s->mapped_pack && off >= s->mapped_to - AROUND && from < s->mapped_to)
+		from = s->mapped_to; /* a reader goes on where it was */
+	if (to > from)
+		s->mapped_bytes += to - from;
+	s->mapped_pack = pack;
+	s->mapped_to = to;
 	if (s->mapped_bytes < MAPPED_MAX)
 		return;
 	for (size_t i = 0; i < s->map_count; i++)
@@ -107,7 +116,7 @@ static int in_map(struct store *s, int64_t pack, int64_t off, int64_t len, const
 	}
 	if (off + len > m->size)
 		return ERR_NOTFOUND;
-	count_mapped(s, len);
+	count_mapped(s, pack, off, len);
 	*data = m->base + off;
 	return 0;
 }

@@ -42,7 +42,8 @@ struct store {
 	/* Packs (store_pack*.c): mapped ones, the one being written, what waits for a commit. */
 	struct store_pack_map *maps;
 	size_t map_count;
-	int64_t mapped_bytes; /* gone through since the maps were let go of */
+	int64_t mapped_bytes;           /* gone through since the maps were let go of */
+	int64_t mapped_pack, mapped_to; /* where the last look at a body ended */
 	int64_t out_pack;
 	int out_fd;
 	int64_t out_end;  /* behind all that is written or being written there */
