@@ -66,6 +66,10 @@ static void copy_config(struct mount *m, const struct mount_config *cfg)
 	m->cfg.state_dir = own(cfg->state_dir);
 	m->cfg.cache_dir = own(cfg->cache_dir);
 	m->cfg.extra = own(cfg->extra);
+	if (m->cfg.uid < 0)
+		m->cfg.uid = (int64_t)getuid();
+	if (m->cfg.gid < 0)
+		m->cfg.gid = (int64_t)getgid();
 	for (size_t i = 0; i < cfg->virtual_count; i++) {
 		v[i] = cfg->virtuals[i];
 		v[i].name = own(v[i].name);

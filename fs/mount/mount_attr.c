@@ -49,8 +49,8 @@ void mount_stat(struct mount *m, const struct store_node *n, struct stat *st)
 	*st = (struct stat){ .st_ino = (ino_t)n->id, .st_blksize = 4096 };
 	st->st_mode = type | (n->mode & 0777 & ~mask_of(m, n));
 	st->st_nlink = type == S_IFDIR ? 2 + n->subdirs : 1;
-	st->st_uid = m->cfg.uid < 0 ? getuid() : (uid_t)m->cfg.uid;
-	st->st_gid = m->cfg.gid < 0 ? getgid() : (gid_t)m->cfg.gid;
+	st->st_uid = (uid_t)m->cfg.uid;
+	st->st_gid = (gid_t)m->cfg.gid;
 	/* A reader asks no content of a file that it takes for empty. */
 	st->st_size = !n->size_exact && n->size == 0 && n->kind == STORE_KIND_MESSAGE ? 1 : n->size;
 	st->st_blocks = st->st_size / 512 + (st->st_size % 512 != 0);

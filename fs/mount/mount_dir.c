@@ -15,6 +15,8 @@
 #define DIRS_HASH 256
 #define LIST_FIRST 16 /* offsets below are for "." and ".." */
 #define LIST_PAGE 128
+#define LIST_ENTRY 32 /* bytes that one takes at least, and with its attributes */
+#define LIST_ENTRY_PLUS 160
 
 struct dir {
 	int64_t id;
@@ -182,6 +184,16 @@ static void count_listing(struct mount *m, int64_t id, off_t off, uint32_t entri
 	pthread_mutex_unlock(&m->dirs->lock);
 }
 
+/* How many more may fit: after the first, by what those took. */
+static int list_room(const struct list *l, uint32_t entries)
+{
+	size_t least = l->plus ? LIST_ENTRY_PLUS : LIST_ENTRY;
+	size_t each = entries > 0 ? l->used / (entries + 2) : least;
+	size_t room = (l->size - l->used) / (each > least ? each : least) + 1;
+
+	return room < LIST_PAGE ? (int)room : LIST_PAGE;
+}
+
 static int list_nodes(struct list *l, int64_t id, off_t off)
 {
 	struct store_node *page = l->m->dirs->page;
@@ -189,10 +201,11 @@ static int list_nodes(struct list *l, int64_t id, off_t off)
 	char name[STORE_NAME_MAX + 1];
 	struct fuse_entry_param e;
 	uint32_t entries = 0;
-	int count;
+	int count, max;
 
 	do {
-		count = mount_dir_list(l->m, l->m->store, id, after, page, LIST_PAGE);
+		max = list_room(l, entries);
+		count = mount_dir_list(l->m, l->m->store, id, after, page, max);
 		if (count < 0)
 			return count;
 		for (int i = 0; i < count; i++) {
@@ -206,7 +219,7 @@ static int list_nodes(struct list *l, int64_t id, off_t off)
 			}
 			entries++;
 		}
-	} while (count == LIST_PAGE);
+	} while (count == max);
 	count_listing(l->m, id, off, entries, true);
 	return 0;
 }

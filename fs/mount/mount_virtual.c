@@ -61,8 +61,8 @@ static void set_time(struct stat *st, int64_t ns)
 
 void mount_virtual_owner(struct mount *m, struct stat *st, int64_t ns)
 {
-	st->st_uid = m->cfg.uid < 0 ? getuid() : (uid_t)m->cfg.uid;
-	st->st_gid = m->cfg.gid < 0 ? getgid() : (gid_t)m->cfg.gid;
+	st->st_uid = (uid_t)m->cfg.uid;
+	st->st_gid = (gid_t)m->cfg.gid;
 	st->st_blksize = 4096;
 	set_time(st, ns < 0 ? m->virtuals->start_ns : ns);
 }
