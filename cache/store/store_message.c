@@ -6,27 +6,47 @@
 
 #include "wordset.h"
 
+/* One statement: each is a turn at the file's locks. */
+static int view_flags(struct store *s, int64_t id, int64_t before_seq, char **out)
+{
+	_cleanup_free_ char *flags = NULL;
+	sqlite3_stmt *st;
+	int r = store_db_row(&s->db, &st,
+	                     "SELECT m.server_flags, o.seq, o.add_words, o.del_words FROM message m"
+	                     " LEFT JOIN op o ON o.message = m.id AND o.kind = 6"
+	                     " AND (?2 = 0 OR o.seq < ?2) WHERE m.id = ?1 ORDER BY o.seq",
+	                     "ii", id, before_seq);
+
+	if (r == 0)
+		return ERR_NOTFOUND;
+	if (r == 1)
+		flags = store_db_dup(st, 0);
+	for (; r == 1; r = store_db_next(&s->db, &st)) {
+		_cleanup_free_ char *old = NULL, *more = NULL;
+
+		if (sqlite3_column_type(st, 1) == SQLITE_NULL)
+			continue;
+		old = mem_steal(flags);
+		more = wordset_union(old, (const char *)sqlite3_column_text(st, 2));
+		flags = wordset_minus(more, (const char *)sqlite3_column_text(st, 3));
+	}
+	if (r < 0)
+		return r;
+	*out = flags ? mem_steal(flags) : mem_strdup("");
+	return 0;
+}
+
 char *store_message_view_flags(struct store *s, int64_t id, int64_t before_seq)
 {
 	char *flags = NULL;
-	sqlite3_stmt *st;
-	int r = store_db_text(&s->db, &flags, "SELECT server_flags FROM message WHERE id = ?1", "i",
-	                      id);
 
-	if (r <= 0)
-		return NULL;
-	r = store_db_row(&s->db, &st,
-	                 "SELECT add_words, del_words FROM op WHERE message = ?1 AND kind = 6"
-	                 " AND (?2 = 0 OR seq < ?2) ORDER BY seq",
-	                 "ii", id, before_seq);
-	for (; r == 1; r = store_db_next(&s->db, &st)) {
-		_cleanup_free_ char *old = flags;
-		_cleanup_free_ char *more = wordset_union(old,
-		                                          (const char *)sqlite3_column_text(st, 0));
-
-		flags = wordset_minus(more, (const char *)sqlite3_column_text(st, 1));
-	}
+	(void)view_flags(s, id, before_seq, &flags);
 	return flags;
+}
+
+int store_message_flags(struct store *s, int64_t id, char **out)
+{
+	return view_flags(s, id, 0, out);
 }
 
 static int pending(struct store *s, int64_t id, struct store_message *m)

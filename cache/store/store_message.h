@@ -29,6 +29,9 @@ struct store_message {
 int store_message_get(struct store *s, int64_t id, struct store_message *out);
 void store_message_release(struct store_message *m);
 
+/* Its flags alone, with the pending changes on top; the caller frees.  ERR_NOTFOUND. */
+int store_message_flags(struct store *s, int64_t id, char **out);
+
 /* The message with this UID in the mailbox's present UIDVALIDITY; *id.  ERR_NOTFOUND. */
 int store_message_by_uid(struct store *s, int64_t mailbox, uint32_t uid, int64_t *id);
 

@@ -235,6 +235,7 @@ static bool serve_one(struct mount *m, struct fuse_buf *buf, int wait_ms)
 	int n = fuse_session_receive_buf(m->se, buf);
 
 	if (n > 0) {
+		m->served++;
 		fuse_session_process_buf(m->se, buf);
 	} else if (n == -EAGAIN) {
 		(void)poll(fds, 2, wait_ms);

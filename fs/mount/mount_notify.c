@@ -61,6 +61,7 @@ void mount_notify_add(struct mount *m, enum store_change what, int64_t node, int
 		.what = what, .node = node, .parent = parent, .name = (char *)(uintptr_t)name
 	};
 
+	atomic_fetch_add(&m->changes, 1);
 	if (what != STORE_CHANGE_BODY)
 		add(m, &note);
 	else
@@ -71,6 +72,7 @@ void mount_notify_content(struct mount *m, int64_t node)
 {
 	struct note note = { .what = STORE_CHANGE_BODY, .content = true, .node = node };
 
+	atomic_fetch_add(&m->changes, 1);
 	add(m, &note);
 }
 

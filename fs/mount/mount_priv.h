@@ -48,6 +48,17 @@ struct mount_kepts;
 struct mount_maildir;
 struct mount_names;
 
+/* An attribute's value whose size was just asked for: it is asked for itself next. */
+struct mount_probed {
+	uint64_t served;
+	unsigned int changes;
+	int64_t until_ms;
+	fuse_ino_t ino;
+	char name[64]; /* "": the list */
+	char value[192];
+	size_t len;
+};
+
 struct mount {
 	struct mount_config cfg; /* its strings are ours */
 	struct fuse_session *se;
@@ -60,6 +71,9 @@ struct mount {
 	bool mounted, init_done;
 	bool expire; /* names can be expired without dropping what is below */
 	uint64_t init_unique;
+	uint64_t served;            /* requests so far */
+	atomic_uint changes;        /* of the store, told so far */
+	struct mount_probed probed; /* the loop's */
 	struct mount_notify *notify;
 	struct mount_park *park;
 	struct mount_files *files;

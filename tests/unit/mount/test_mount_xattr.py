@@ -7,6 +7,7 @@ import os
 import subprocess
 
 import pytest
+from conftest import until
 
 FLAGS_OP = "6"
 
@@ -110,6 +111,34 @@ def test_size_probing(mounted):
     assert libc.listxattr(path, None, 0) == len("user.imap.flags") + 1
     assert libc.listxattr(path, buf, 4) == -1
     assert ctypes.get_errno() == errno.ERANGE
+
+
+def test_what_was_measured_is_not_old(mounted):
+    """Between the two requests for one value it may change, by this mount and by another client."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    path = mounted.path("INBOX", "9.eml")
+    other = mounted.path("INBOX", "1.eml")
+    buf = ctypes.create_string_buffer(100)
+
+    def both(between):
+        value = get(path, "flags")
+        assert libc.getxattr(os.fsencode(path), b"user.imap.flags", None, 0) == len(value)
+        between()
+        n = libc.getxattr(os.fsencode(path), b"user.imap.flags", buf, 100)
+        return buf.raw[:n], value
+
+    now, before = both(lambda: None)
+    assert now == before
+    now, before = both(lambda: os.setxattr(path, "user.imap.flags", b"Seen"))
+    assert (now, before != now) == (b"Seen", True)
+    assert both(lambda: get(other, "flags"))[0] == b"Seen"
+    assert libc.getxattr(os.fsencode(path), b"user.imap.flags", None, 0) == 4
+    assert libc.getxattr(os.fsencode(path), b"user.imap.uid", buf, 100) == 1
+    assert buf.raw[:1] == b"9"
+    mounted.run("flags", "INBOX", "1", "\\Answered")
+    until(lambda: libc.getxattr(os.fsencode(other), b"user.imap.flags", None, 0) == 8
+          and libc.getxattr(os.fsencode(other), b"user.imap.flags", buf, 100) == 8)
+    assert buf.raw[:8] == b"Answered"
 
 
 def test_names_outside_user(mounted):
