@@ -290,6 +290,20 @@ def test_over_quota(lying):
     assert status(mount) == 0
 
 
+def test_move_over_quota(lying):
+    """There is room for no copy: MOVE needs none, and no COPY is tried in its place. R278"""
+    server, mount = lying([*UIDPLUS, "MOVE"])
+    server.create("Work")
+    mount.sync()
+    server.quota_bytes = server.used_bytes()
+    os.rename(mount.message("INBOX", 2), mount.path("Work", "2.eml"))
+    mount.sync()
+    assert server.bodies("Work") == [mail(2)]
+    assert sorted(server.bodies("INBOX")) == sorted([mail(1), mail(3)])
+    assert not server.seen("COPY")
+    assert status(mount) == 0
+
+
 def test_bye_on_one_upload(lying):
     """A server that hangs up on one message: the others arrive, and it does not go on for ever.
     R283"""

@@ -26,7 +26,8 @@ def nothing_pending(mount):
 
 
 def test_who_may_only_mark(lying):
-    """What the server would refuse is refused before it is logged; marking as read is not."""
+    """What the server would refuse is refused before it is logged; marking as read is not.
+    The rights are those of RFC 4314. R235"""
     def prepare(server):
         server.mailboxes["Work"].rights = "lrs"
         server.append("Work", mail(9))

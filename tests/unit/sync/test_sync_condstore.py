@@ -64,7 +64,7 @@ def test_first_sync(tmp_path):
 
 
 def test_qresync_without_condstore(tmp_path):
-    """QRESYNC alone is advertised: mod-sequences may be asked for all the same. R243"""
+    """QRESYNC alone is advertised: mod-sequences may be asked for all the same. R235, R243"""
     with filled([w for w in QRESYNC if w != "CONDSTORE"]) as server:
         def plain_select(_session, command, proceed):
             command.args[1:] = [a for a in command.args[1:] if a != ["CONDSTORE"]]
