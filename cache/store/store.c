@@ -81,6 +81,17 @@ int store_open(const char *state_dir, const char *cache_dir, struct store **out,
 	return 0;
 }
 
+int store_open_again(const char *state_dir, const char *cache_dir, struct store **out,
+                     struct err_reason *why)
+{
+	_cleanup_free_ char *db = mem_printf("%s/state.db", state_dir);
+
+	if (access(db, F_OK) < 0)
+		return err_set(why, ERR_IO, "%s: %s; put it back to where it was", db,
+		               strerror(errno));
+	return store_open(state_dir, cache_dir, out, why);
+}
+
 void store_close(struct store **sp)
 {
 	struct store *s = *sp;

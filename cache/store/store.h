@@ -35,6 +35,11 @@ int store_open(const char *state_dir, const char *cache_dir, struct store **out,
                struct err_reason *why);
 void store_close(struct store **s); /* safe on NULL */
 
+/* The same in a program that has it open already: never makes a new one in its place.  ERR_IO: it
+ * is gone. */
+int store_open_again(const char *state_dir, const char *cache_dir, struct store **out,
+                     struct err_reason *why);
+
 /* Takes the account's lock until the descriptor in *fd is closed.  ERR_LOCKED: another
  * process has it (its pid is in the reason).  Creates the directory, mode 0700. */
 int store_lock(const char *state_dir, int *fd, struct err_reason *why);

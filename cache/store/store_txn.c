@@ -2,9 +2,11 @@
 #include "store_priv.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "log.h"
 
 int64_t store_now_ns(void)
 {
@@ -21,9 +23,28 @@ int store_sys_error(void)
 	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? ERR_NOSPACE : ERR_IO;
 }
 
+/* What would be written to a database that no start will find again is refused.  All of its
+ * handles are held open: should it come back, it goes on. */
+static int check_place(struct store *s)
+{
+	static atomic_bool told;
+	int moved = 0;
+
+	sqlite3_file_control(s->db.h, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+	if (moved && !atomic_exchange(&told, true))
+		log_error("%s/state.db was moved or removed: nothing is written until it is back",
+		          s->state_dir);
+	else if (!moved && atomic_load_explicit(&told, memory_order_relaxed))
+		atomic_store(&told, false);
+	return moved ? ERR_IO : 0;
+}
+
 int store_txn_begin(struct store *s)
 {
-	int r;
+	int r = s->depth == 0 ? check_place(s) : 0;
+
+	if (r < 0)
+		return r;
 
 	if (s->depth > 0 && s->broken)
 		return ERR_IO;

@@ -153,7 +153,7 @@ bool cli_account_listed(const struct cli_options *o)
 	size_t count = 0;
 	bool listed = false;
 
-	if (store_open(o->state_dir, o->cache_dir, &s, NULL) < 0)
+	if (store_open_again(o->state_dir, o->cache_dir, &s, NULL) < 0)
 		return false;
 	if (store_mailbox_list(s, &list, &count) == 0) {
 		listed = count > 0 && (list[0].uidnext != 0 || !list[0].selectable);

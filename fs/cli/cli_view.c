@@ -19,7 +19,7 @@
 
 static int open_store(const struct cli_view *v, struct store **s, struct err_reason *why)
 {
-	return store_open(v->state_dir, v->cache_dir, s, why);
+	return store_open_again(v->state_dir, v->cache_dir, s, why);
 }
 
 static int take_status(const struct cli_view *v, struct cli_status *out, struct err_reason *why)

@@ -160,7 +160,7 @@ static void tell_flood(struct mount *m)
 
 	log_info("many changes at once: all names are looked up again");
 	if (!epoch)
-		(void)store_open(m->cfg.state_dir, m->cfg.cache_dir, &s, NULL);
+		(void)store_open_again(m->cfg.state_dir, m->cfg.cache_dir, &s, NULL);
 	for (size_t i = 0; i < count; i++) {
 		if (s)
 			expire_children(m, s, dirs[i]);
