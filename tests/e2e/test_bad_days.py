@@ -45,7 +45,7 @@ def damage(state, how):
                                  "the head overwritten"))
 def test_database(lying, how):
     """What was written and not sent is not dropped with the database that knew of it; one that
-    cannot be read is told, with what to do.  R001, R003"""
+    cannot be read is told, with what to do.  R003, R154"""
     server, mount = lying(UIDPLUS)
     mount.run("pause", mount.point)
     for n in (50, 51):
@@ -75,7 +75,7 @@ def test_database(lying, how):
 
 
 def test_database_while_running(lying):
-    """The log names it, once, and no operation hangs.  R001, R003"""
+    """The log names it, once, and no operation hangs.  R003, R154"""
     server, mount = lying(UIDPLUS)
     for name in ("state.db", "state.db-wal"):
         path = os.path.join(mount.options["state-dir"], name)
@@ -108,7 +108,7 @@ def looks(mount):
 
 @pytest.mark.parametrize("running", (False, True), ids=("before a start", "while running"))
 def test_cache_deleted(lying, running):
-    """All looks the same, also without a network, and the bodies come again.  R001"""
+    """All looks the same, also without a network, and the bodies come again.  R154"""
     server, mount = lying(UIDPLUS)
     mount.wait_bodies()
     before = looks(mount)
@@ -137,7 +137,7 @@ def test_cache_deleted(lying, running):
 
 def test_state_moved_while_running(lying):
     """Nothing is taken that no start would find again, no other state is made in its place, and
-    where it comes back all goes on.  R001, R003"""
+    where it comes back all goes on.  R003, R154"""
     server, mount = lying(UIDPLUS)
     mount.run("pause", mount.point)
     write(mount.path("INBOX", "50.eml"), mail(50))
