@@ -43,6 +43,15 @@ static void parse_uids(const char *text, struct sync_uids *out)
 	sync_uids_sort(out);
 }
 
+/* The error of the link, else that of the reply, whose words are kept for the user. */
+static int end_reply(struct sync_batch *b, int r, struct sync_reply *reply)
+{
+	if (r == 0 && reply->err < 0 && b->refusal == 0)
+		b->refusal = err_set(&b->words, reply->err, "%s", reply->text);
+	sync_reply_release(reply);
+	return r ? r : reply->err;
+}
+
 /* Runs one SEARCH to its end. */
 static int search(struct sync_batch *b, struct sync_box *box, const char *criteria,
                   const struct sync_uids *uids, struct sync_uids *found)
@@ -55,11 +64,8 @@ static int search(struct sync_batch *b, struct sync_box *box, const char *criter
 	sync_search_send(b->link, box, criteria, uids, &reply);
 	r = sync_link_run(b->link, 0);
 	box->data = NULL;
-	if (r == 0)
-		r = reply.err;
 	sync_uids_sort(found);
-	sync_reply_release(&reply);
-	return r;
+	return end_reply(b, r, &reply);
 }
 
 static int store(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids,
@@ -72,39 +78,35 @@ static int store(struct sync_batch *b, struct sync_box *box, const struct sync_u
 		return 0;
 	sync_store_send(b->link, box, uids, sign, "\\Deleted", &reply);
 	r = sync_link_run(b->link, 0);
-	if (r == 0)
-		r = reply.err;
-	sync_reply_release(&reply);
-	return r;
+	return end_reply(b, r, &reply);
 }
 
-/* STORE, UID EXPUNGE and the proof in one turnaround.  A server may answer the SEARCH before it
- * has expunged (Dovecot does): what it still shows is looked for once more. */
+/* STORE, UID EXPUNGE and the proof in one turnaround: the proof decides, whatever the others were
+ * answered.  A server may answer the SEARCH before it has expunged (Dovecot does): what it still
+ * shows is looked for once more. */
 static int expunge_by_uid(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids,
                           struct sync_uids *left)
 {
-	struct sync_reply stored = { 0 }, found = { 0 };
+	struct sync_reply changed = { 0 }, found = { 0 };
 	int r;
 
-	sync_store_send(b->link, box, uids, '+', "\\Deleted", &stored);
+	sync_store_send(b->link, box, uids, '+', "\\Deleted", &changed);
 	for (size_t at = 0, n; at < uids->count; at += n) {
 		struct imap_cmd *cmd = imap_cmd_new("UID EXPUNGE");
 
 		n = sync_uids_fit(uids->items + at, uids->count - at);
 		imap_cmd_uids(cmd, uids->items + at, n);
-		sync_link_send(b->link, &cmd, box, NULL, NULL);
+		sync_link_send(b->link, &cmd, box, sync_store_done, &changed);
 	}
 	box->data = sync_search_data;
 	box->ctx = left;
 	sync_search_send(b->link, box, NULL, uids, &found);
 	r = sync_link_run(b->link, 0);
 	box->data = NULL;
-	if (r == 0)
-		r = stored.err ? stored.err : found.err;
 	sync_uids_sort(left);
-	sync_reply_release(&stored);
-	sync_reply_release(&found);
-	if (r == 0 && left->count > 0) {
+	(void)end_reply(b, r, &changed);
+	r = end_reply(b, r, &found);
+	if (r == 0 && left->count > 0 && b->refusal == 0) {
 		sync_uids_clear(left);
 		r = search(b, box, NULL, uids, left);
 	}
@@ -151,8 +153,10 @@ static int expunge_between(struct sync_batch *b, struct sync_box *box, const str
 		r = store(b, box, uids, '+');
 	if (r == 0) {
 		struct imap_cmd *cmd = imap_cmd_new("EXPUNGE");
+		struct sync_reply reply;
 
-		r = sync_link_exec(b->link, &cmd, box, NULL);
+		r = sync_link_exec(b->link, &cmd, box, &reply);
+		(void)end_reply(b, 0, &reply);
 	}
 	if (sync_link_up(b->link)) {
 		int back = store(b, box, foreign, '+');
@@ -223,8 +227,9 @@ static int settle_expunged(struct sync_batch *b)
 		int r = 0;
 
 		if (!a->settled && a->seen)
-			r = sync_act_refused(b, a, ERR_REFUSED,
-			                     "the server did not expunge the message");
+			r = sync_act_refused(b, a, b->refusal ? b->refusal : ERR_REFUSED,
+			                     b->refusal ? b->words.text
+			                                : "the server did not expunge the message");
 		else if (!a->settled)
 			r = sync_act_done(b, a, 0);
 		if (r < 0)
@@ -302,7 +307,7 @@ int sync_run_delete(struct sync_batch *b)
 	else
 		r = sync_expunge(b, box, 1);
 	if (r < 0 && sync_link_up(b->link) && r != ERR_IO)
-		r = owes_marks(b, r) ? 0 : sync_batch_refused(b, r, NULL);
+		r = owes_marks(b, r) ? 0 : sync_batch_refused(b, r, b->words.text);
 	else if (r == 0)
 		r = settle_expunged(b);
 	sync_box_unref(&box);

@@ -33,6 +33,8 @@ struct sync_batch {
 	struct sync_link *link;
 	struct sync_act *acts;
 	size_t count;
+	int refusal; /* of an expunge: the error of the first command that was refused; 0: none */
+	struct err_reason words; /* what the server said to it */
 };
 
 /* ---- For the kinds ---- */

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from lies import UIDPLUS, mail, parked, retry, wait_parked
+from lies import UIDPLUS, mail, parked, retry, status, wait_parked
 from tools import imapd
 from tools.mount import wait_until
 
@@ -33,9 +33,38 @@ def test_plain_no_is_parked(lying, change, command, done):
     change(mount)
     wait_parked(mount)
     reason = parked(mount)[0][-1]
-    assert "not for you" in reason or reason == "refused by the server"
+    assert "not for you" in reason
     assert 2 <= len(server.seen(command)) <= 6
     rule.remove()
     retry(mount)
     mount.sync()
     wait_until(lambda: done(server), 30, "done after all")
+
+
+@pytest.mark.parametrize("command, offered", [
+    ("^UID STORE", UIDPLUS), ("^UID EXPUNGE", UIDPLUS), ("^UID STORE", ()), ("^EXPUNGE", ())],
+    ids=["mark", "uid_expunge", "old_mark", "expunge"])
+def test_refused_expunge_says_why(lying, command, offered):
+    """Whichever of its steps is refused, the queue has the server's words, and nothing is lost."""
+    server, mount = lying(offered, delete="expunge")
+    rule = server.lie(command, imapd.refuse("[NOPERM] it is kept for the auditors"))
+    remove(mount)
+    wait_parked(mount)
+    assert "it is kept for the auditors" in parked(mount)[0][-1]
+    assert mail(1) in server.bodies("INBOX")
+    rule.remove()
+    retry(mount)
+    mount.sync()
+    wait_until(lambda: mail(1) not in server.bodies("INBOX"), 30, "done after all")
+
+
+def test_mark_refused_of_what_goes(lying):
+    """The message is gone, as a look shows: nothing is left to be done, whatever was refused."""
+    server, mount = lying(UIDPLUS, delete="expunge")
+    server.flag("INBOX", 1, add=["\\Deleted"])
+    server.lie("^UID STORE", imapd.refuse("[NOPERM] it has that already"))
+    remove(mount)
+    mount.sync()
+    wait_until(lambda: mail(1) not in server.bodies("INBOX"), 30, "expunged")
+    wait_until(lambda: not mount.run("queue", mount.point).stdout, 30, "nothing waits")
+    assert status(mount) == 0
