@@ -15,7 +15,7 @@
 
 enum { COPY_HEAD = 65536 }; /* where a Message-ID is looked for */
 
-static bool may_fold(struct store *s, const struct store_op *op)
+bool store_change_may_fold(struct store *s, const struct store_op *op)
 {
 	return op->state == STORE_OP_QUEUED && !s->plain_log;
 }
@@ -76,9 +76,9 @@ static int log_flags(struct store *s, int64_t id, int64_t place, const char *add
 }
 
 /* Last value wins; what the message has anyway is dropped. */
-static int fold_flags(struct store *s, const struct store_op *op, const char *add, const char *del)
+int store_change_fold(struct store *s, const struct store_op *op, const char *base, const char *add,
+                      const char *del)
 {
-	_cleanup_free_ char *base = store_message_view_flags(s, op->message, op->seq);
 	_cleanup_free_ char *add1 = wordset_union(op->add, add);
 	_cleanup_free_ char *add2 = wordset_minus(add1, del);
 	_cleanup_free_ char *add3 = wordset_minus(add2, base);
@@ -93,6 +93,13 @@ static int fold_flags(struct store *s, const struct store_op *op, const char *ad
 	                    "UPDATE op SET add_words = ?2, del_words = ?3, not_before_ms = ?4"
 	                    " WHERE seq = ?1",
 	                    "issi", op->seq, add3, del3, store_now_ms() + s->hold_ms);
+}
+
+static int fold_flags(struct store *s, const struct store_op *op, const char *add, const char *del)
+{
+	_cleanup_free_ char *base = store_message_view_flags(s, op->message, op->seq);
+
+	return store_change_fold(s, op, base, add, del);
 }
 
 /* Not sent yet: the flags go along with the upload. */
@@ -118,9 +125,10 @@ static int apply_flags(struct store *s, const struct store_node *n, const char *
 
 	if (r < 0)
 		return r;
-	if (r == 1 && last.message == n->id && may_fold(s, &last) && last.kind == STORE_OP_FLAGS)
+	if (r == 1 && last.message == n->id && store_change_may_fold(s, &last) &&
+	    last.kind == STORE_OP_FLAGS)
 		r = fold_flags(s, &last, add, del);
-	else if (r == 1 && last.message == n->id && may_fold(s, &last) &&
+	else if (r == 1 && last.message == n->id && store_change_may_fold(s, &last) &&
 	         last.kind == STORE_OP_APPEND)
 		r = fold_upload_flags(s, &last, add, del);
 	else
@@ -246,7 +254,7 @@ static int cancel_tail(struct store *s, int64_t id, bool flags_travel)
 		bool moved = op.kind == STORE_OP_MOVE ||
 		             (op.kind == STORE_OP_DELETE && op.delete_mode == STORE_DELETE_TRASH);
 		int64_t seq = op.seq;
-		bool fold = op.message == id && may_fold(s, &op) && (flags || moved);
+		bool fold = op.message == id && store_change_may_fold(s, &op) && (flags || moved);
 
 		store_op_release(&op);
 		if (!fold)
@@ -368,7 +376,7 @@ static int retarget_birth(struct store *s, int64_t id, int64_t mailbox)
 	append = op.kind == STORE_OP_APPEND && op.message == id;
 	copy = op.kind == STORE_OP_COPY && op.copy == id;
 	seq = op.seq;
-	if (!may_fold(s, &op) || (!append && !copy)) {
+	if (!store_change_may_fold(s, &op) || (!append && !copy)) {
 		store_op_release(&op);
 		return 0;
 	}
@@ -394,7 +402,7 @@ static int cancel_move(struct store *s, int64_t id)
 	while ((r = store_log_last(s, id, before, &op)) == 1) {
 		bool moved = op.kind == STORE_OP_MOVE ||
 		             (op.kind == STORE_OP_DELETE && op.delete_mode == STORE_DELETE_TRASH);
-		bool on = op.message == id && may_fold(s, &op) &&
+		bool on = op.message == id && store_change_may_fold(s, &op) &&
 		          (moved || op.kind == STORE_OP_FLAGS);
 
 		before = op.seq;

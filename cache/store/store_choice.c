@@ -233,7 +233,7 @@ static const drop_fn drops[] = {
 	[STORE_OP_DELETE] = drop_on_message, [STORE_OP_FLAGS] = drop_on_message,
 	[STORE_OP_CREATE] = drop_create,     [STORE_OP_REMOVE] = drop_placement,
 	[STORE_OP_RENAME] = drop_placement,  [STORE_OP_SUBSCRIBE] = drop_plain,
-	[STORE_OP_UNSUBSCRIBE] = drop_plain,
+	[STORE_OP_UNSUBSCRIBE] = drop_plain, [STORE_OP_LABELS] = drop_on_message,
 };
 
 static int drop_locked(struct store *s, int64_t seq)
@@ -338,6 +338,7 @@ static int64_t needed_mailbox(const struct store_op *op)
 	case STORE_OP_DELETE:
 		return op->target;
 	case STORE_OP_FLAGS:
+	case STORE_OP_LABELS:
 	case STORE_OP_CREATE:
 	case STORE_OP_REMOVE:
 	case STORE_OP_RENAME:

@@ -238,6 +238,7 @@ static int one_action(struct store *s, const struct store_op *op, bool *keep)
 
 	switch (op->kind) {
 	case STORE_OP_FLAGS: /* R147: on a message that is gone they are done */
+	case STORE_OP_LABELS:
 	case STORE_OP_DELETE:
 		if (*keep)
 			return 0; /* meant for the upload that it now is */
@@ -424,7 +425,8 @@ static int fail_actions(struct store *s, int64_t mailbox, const char *reason, in
 	if (r >= 0)
 		r = store_db_ids(&s->db, &ids,
 		                 "SELECT o.seq FROM op o JOIN message m ON m.id = o.message"
-		                 " WHERE m.mailbox = ?1 AND o.kind BETWEEN 2 AND 6 ORDER BY o.seq",
+		                 " WHERE m.mailbox = ?1 AND (o.kind BETWEEN 2 AND 6 OR o.kind = 12)"
+		                 " ORDER BY o.seq",
 		                 "i", mailbox);
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		r = store_log_park(s, ids.v[i], err, reason);

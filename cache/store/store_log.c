@@ -7,7 +7,8 @@
 
 #define COLUMNS                                                                                   \
 	"o.seq, o.kind, o.state,"                                                                 \
-	" CASE WHEN o.kind BETWEEN 2 AND 6 THEN coalesce(m.mailbox, o.mailbox) ELSE o.mailbox "   \
+	" CASE WHEN o.kind BETWEEN 2 AND 6 OR o.kind = 12 THEN coalesce(m.mailbox, o.mailbox) "   \
+	"ELSE o.mailbox "                                                                         \
 	"END,"                                                                                    \
 	" o.target, o.message, o.copy, o.spool,"                                                  \
 	" (SELECT max(needs) FROM dep WHERE dep.seq = o.seq), m.uid, x.uidvalidity, o.add_words," \

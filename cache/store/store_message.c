@@ -6,33 +6,40 @@
 
 #include "wordset.h"
 
-/* One statement: each is a turn at the file's locks. */
-static int view_flags(struct store *s, int64_t id, int64_t before_seq, char **out)
+/* What the server has, with the actions of this kind on top.  One statement: each is a turn at the
+ * file's locks. */
+static int view_words(struct store *s, int64_t id, enum store_op_kind kind, int64_t before_seq,
+                      char **out)
 {
-	_cleanup_free_ char *flags = NULL;
+	_cleanup_free_ char *words = NULL;
+	bool labels = kind == STORE_OP_LABELS;
 	sqlite3_stmt *st;
 	int r = store_db_row(&s->db, &st,
-	                     "SELECT m.server_flags, o.seq, o.add_words, o.del_words FROM message m"
-	                     " LEFT JOIN op o ON o.message = m.id AND o.kind = 6"
+	                     "SELECT CASE ?3 WHEN 12 THEN m.labels ELSE m.server_flags END,"
+	                     " o.seq, o.add_words, o.del_words FROM message m"
+	                     " LEFT JOIN op o ON o.message = m.id AND o.kind = ?3"
 	                     " AND (?2 = 0 OR o.seq < ?2) WHERE m.id = ?1 ORDER BY o.seq",
-	                     "ii", id, before_seq);
+	                     "iii", id, before_seq, INT(kind));
 
 	if (r == 0)
 		return ERR_NOTFOUND;
-	if (r == 1)
-		flags = store_db_dup(st, 0);
+	if (r == 1) {
+		_cleanup_free_ char *text = store_db_dup(st, 0);
+
+		words = labels && text ? store_labels_to_words(text) : mem_steal(text);
+	}
 	for (; r == 1; r = store_db_next(&s->db, &st)) {
 		_cleanup_free_ char *old = NULL, *more = NULL;
 
-		if (sqlite3_column_type(st, 1) == SQLITE_NULL)
+		if (sqlite3_column_type(st, 1) == SQLITE_NULL || (labels && !words))
 			continue;
-		old = mem_steal(flags);
+		old = mem_steal(words);
 		more = wordset_union(old, (const char *)sqlite3_column_text(st, 2));
-		flags = wordset_minus(more, (const char *)sqlite3_column_text(st, 3));
+		words = wordset_minus(more, (const char *)sqlite3_column_text(st, 3));
 	}
-	if (r < 0)
-		return r;
-	*out = flags ? mem_steal(flags) : mem_strdup("");
+	if (r < 0 || (labels && !words))
+		return r < 0 ? r : ERR_NOTFOUND;
+	*out = words ? mem_steal(words) : mem_strdup("");
 	return 0;
 }
 
@@ -40,13 +47,28 @@ char *store_message_view_flags(struct store *s, int64_t id, int64_t before_seq)
 {
 	char *flags = NULL;
 
-	(void)view_flags(s, id, before_seq, &flags);
+	(void)view_words(s, id, STORE_OP_FLAGS, before_seq, &flags);
 	return flags;
+}
+
+char *store_message_view_labels(struct store *s, int64_t id, int64_t before_seq)
+{
+	char *labels = NULL;
+
+	(void)view_words(s, id, STORE_OP_LABELS, before_seq, &labels);
+	return labels;
+}
+
+static char *labels_shown(struct store *s, int64_t id)
+{
+	_cleanup_free_ char *words = store_message_view_labels(s, id, 0);
+
+	return words ? store_labels_to_lines(words) : NULL;
 }
 
 int store_message_flags(struct store *s, int64_t id, char **out)
 {
-	return view_flags(s, id, 0, out);
+	return view_words(s, id, STORE_OP_FLAGS, 0, out);
 }
 
 static int pending(struct store *s, int64_t id, struct store_message *m)
@@ -75,7 +97,7 @@ int store_message_get(struct store *s, int64_t id, struct store_message *out)
 		&s->db, &st,
 		"SELECT m.mailbox, m.uid, x.uidvalidity, m.modseq, m.date, m.zone,"
 		" m.server_size, m.body, m.message_id, m.emailid, m.threadid,"
-		" m.server_flags, m.labels FROM message m LEFT JOIN mailbox x ON x.id = m.mailbox"
+		" m.server_flags FROM message m LEFT JOIN mailbox x ON x.id = m.mailbox"
 		" WHERE m.id = ?1",
 		"i", id);
 
@@ -93,9 +115,9 @@ int store_message_get(struct store *s, int64_t id, struct store_message *out)
 	m.emailid = store_db_dup(st, 9);
 	m.threadid = store_db_dup(st, 10);
 	m.server_flags = store_db_dup(st, 11);
-	m.labels = store_db_dup(st, 12);
 	store_db_reset(&st);
 	m.flags = store_message_view_flags(s, id, 0);
+	m.labels = labels_shown(s, id);
 	m.body_here = m.body_here && store_body_have(s, id);
 	m.partial = !m.body_here && store_partial_have(s, id);
 	r = m.flags ? pending(s, id, &m) : ERR_IO;

@@ -18,7 +18,8 @@ struct store_message {
 	bool body_here;
 	bool partial; /* not here, but some of its parts (store_partial.h) */
 	char *message_id, *emailid, *threadid; /* NULL: unknown */
-	char *labels;                          /* Gmail's, one a line; NULL: unknown */
+	char *labels;                          /* Gmail's, one a line, with the pending changes;
+	                                          NULL: unknown */
 	char *server_flags;                    /* as last known */
 	char *flags;                           /* with the pending changes on top */
 	int pending;                           /* actions on it */
@@ -44,6 +45,14 @@ int store_message_flag(struct store *s, int64_t id, const char *add, const char 
 
 /* The same with the whole list; the action keeps what it was written on (store_op.h: base). */
 int store_message_set_flags(struct store *s, int64_t id, const char *flags);
+
+/* Sets Gmail's labels, UTF-8, one a line; returned as above.  ERR_NOTFOUND: they are not known;
+ * ERR_INVAL: not UTF-8, or control characters; ERR_LIMIT: too many. */
+int store_message_set_labels(struct store *s, int64_t id, const char *lines);
+
+/* Labels as a wordset, which ignores the case as Gmail does, and back; the caller frees. */
+char *store_labels_to_words(const char *lines);
+char *store_labels_to_lines(const char *words);
 
 /* Numbered on disk, never renumbered */
 enum store_delete {

@@ -32,6 +32,7 @@ enum store_op_kind {
 	STORE_OP_RENAME = 9,
 	STORE_OP_SUBSCRIBE = 10,
 	STORE_OP_UNSUBSCRIBE = 11,
+	STORE_OP_LABELS = 12, /* of Gmail */
 };
 
 /* Numbered on disk */
@@ -53,7 +54,8 @@ struct store_op {
 	int64_t spool;      /* APPEND, REPLACE: the frozen content */
 	int64_t depends_on; /* the last action that must be done first; 0: none is left */
 	uint32_t uid, uidvalidity; /* the message's when known; read at the time of asking */
-	char *add, *del;           /* FLAGS: delta; APPEND: `add` are the flags */
+	char *add, *del;           /* FLAGS: delta; APPEND: `add` are the flags; LABELS: delta, as
+	                              store_labels_to_words() writes them */
 	char *name;                /* CREATE, RENAME: file name (store_name_unescape()) of the last
 	                         component; REMOVE: the wire name it has; REPLACE: the new
 	                         Message-ID, "" for none */

@@ -97,6 +97,23 @@ static int done_flags(struct store *s, const struct store_op *op, const struct s
 	                    op->message, flags);
 }
 
+static int done_labels(struct store *s, const struct store_op *op, const struct store_op_done *res)
+{
+	_cleanup_free_ char *old = NULL, *words = NULL, *more = NULL, *left = NULL, *lines = NULL;
+	int r = store_db_text(&s->db, &old, "SELECT labels FROM message WHERE id = ?1", "i",
+	                      op->message);
+
+	(void)res;
+	if (r <= 0)
+		return r;
+	words = store_labels_to_words(old);
+	more = wordset_union(words, op->add);
+	left = wordset_minus(more, op->del);
+	lines = store_labels_to_lines(left);
+	return store_db_run(&s->db, "UPDATE message SET labels = ?2 WHERE id = ?1", "is",
+	                    op->message, lines);
+}
+
 int store_edit_id(struct store *s, const struct store_op *op)
 {
 	return op->kind != STORE_OP_REPLACE || !op->name
@@ -281,6 +298,7 @@ static const done_fn done[] = {
 	[STORE_OP_RENAME] = done_rename,
 	[STORE_OP_SUBSCRIBE] = done_subscription,
 	[STORE_OP_UNSUBSCRIBE] = done_subscription,
+	[STORE_OP_LABELS] = done_labels,
 };
 
 int store_log_finish(struct store *s, int64_t seq, const struct store_op_done *result)

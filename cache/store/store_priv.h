@@ -178,8 +178,15 @@ int store_rights_check_flags(struct store *s, int64_t mailbox, const char *flags
 int store_rights_mode(struct store *s, int64_t mailbox, uint32_t *box, uint32_t *message);
 int store_rights_apply(struct store *s, int64_t mailbox); /* to all modes, after a change */
 
+/* ---- store_change.c ---- */
+bool store_change_may_fold(struct store *s, const struct store_op *op);
+/* Merges a delta of words into an action that is one, too; `base`: the words without it. */
+int store_change_fold(struct store *s, const struct store_op *op, const char *base, const char *add,
+                      const char *del);
+
 /* ---- store_message.c ---- */
 char *store_message_view_flags(struct store *s, int64_t id, int64_t before_seq);
+char *store_message_view_labels(struct store *s, int64_t id, int64_t before_seq); /* words */
 
 /* Forgets a message: node, row, body, spool. */
 int store_message_forget(struct store *s, int64_t id);

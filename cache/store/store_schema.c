@@ -192,7 +192,7 @@ static int known_actions(struct store *s, struct err_reason *why)
 {
 	int64_t seq = 0;
 	int r = store_db_int(&s->db, &seq,
-	                     "SELECT seq FROM op WHERE kind NOT BETWEEN 1 AND 11"
+	                     "SELECT seq FROM op WHERE kind NOT BETWEEN 1 AND 12"
 	                     " OR state NOT BETWEEN 1 AND 3 LIMIT 1",
 	                     "");
 

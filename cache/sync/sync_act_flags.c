@@ -4,13 +4,20 @@
 #include <string.h>
 
 #include "mem.h"
-#include "sync_replay_priv.h"
+#include "store_message.h"
+#include "sync_labels_priv.h"
 #include "wordset.h"
 
 /*
  * Flag changes: only what the user changed, never the whole list (RFC 4549 4.2.3).  OK proves
  * nothing (read-only mailboxes say it too), so a FETCH behind the STOREs shows what came of them.
+ * Gmail's labels go the same way.
  */
+
+static bool is_labels(const struct sync_batch *b)
+{
+	return b->acts[0].op.kind == STORE_OP_LABELS;
+}
 
 static int by_uid(const void *a, const void *b)
 {
@@ -26,25 +33,37 @@ static struct sync_act *find_act(struct sync_batch *b, uint32_t uid)
 	return bsearch(&key, b->acts, b->count, sizeof(*b->acts), by_uid);
 }
 
-static bool shows(const struct sync_act *a, const char *flags)
+static bool shows(const struct sync_act *a, const char *flags, const char *unshown)
 {
-	_cleanup_free_ char *missing = wordset_minus(a->op.add, flags);
+	_cleanup_free_ char *wanted = wordset_minus(a->op.add, unshown);
+	_cleanup_free_ char *missing = wordset_minus(wanted, flags);
 	_cleanup_free_ char *without = wordset_minus(flags, a->op.del);
 
 	return wordset_count(missing) == 0 && wordset_equal(without, flags);
 }
 
+static bool shows_labels(const struct sync_act *a, const struct sync_box *box, const char *labels)
+{
+	_cleanup_free_ char *lines = sync_labels_text(labels);
+	_cleanup_free_ char *words = store_labels_to_words(lines);
+	_cleanup_free_ char *own = sync_labels_own(box->wire_name);
+
+	return shows(a, words, own);
+}
+
 static void echo_data(void *ctx, struct sync_box *box, const struct imap_resp *r)
 {
+	bool labels = is_labels(ctx);
 	struct sync_act *a;
 
-	if (r->kind != IMAP_RESP_FETCH || !r->fetch->has_flags)
+	if (r->kind != IMAP_RESP_FETCH || (labels ? !r->fetch->labels : !r->fetch->has_flags))
 		return;
 	a = find_act(ctx, sync_box_uid(box, r));
 	if (!a)
 		return;
 	a->seen = true;
-	a->right = shows(a, r->fetch->flags);
+	a->right = labels ? shows_labels(a, box, r->fetch->labels)
+	                  : shows(a, r->fetch->flags, NULL);
 }
 
 /* A keyword that the mailbox does not keep would only seem to be set (RFC 3501 PERMANENTFLAGS). */
@@ -68,6 +87,10 @@ static int refuse_impossible(struct sync_batch *b, const struct sync_box *box)
 {
 	if (box->read_only)
 		return sync_batch_refused(b, ERR_READONLY, "the mailbox is read-only");
+	if (is_labels(b))
+		return sync_link_has(b->link, "X-GM-EXT-1")
+		               ? 0
+		               : sync_batch_refused(b, ERR_PERM, "the server has no labels");
 	for (size_t i = 0; i < b->count; i++) {
 		int r = can_keep(box, b->acts[i].op.add)
 		                ? 0
@@ -83,6 +106,15 @@ static int refuse_impossible(struct sync_batch *b, const struct sync_box *box)
 static bool same_text(const char *a, const char *b)
 {
 	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static void send_words(struct sync_batch *b, struct sync_box *box, const struct sync_uids *uids,
+                       char sign, const char *words, struct sync_reply *reply)
+{
+	if (is_labels(b))
+		sync_labels_send(b->link, box, uids, sign, words, reply);
+	else
+		sync_store_send(b->link, box, uids, sign, words, reply);
 }
 
 /* One STORE, or one for each sign, for all messages with the same delta. */
@@ -101,9 +133,9 @@ static void send_delta(struct sync_batch *b, struct sync_box *box, size_t first)
 	}
 	sync_uids_sort(&uids);
 	if (wordset_count(op->add) > 0)
-		sync_store_send(b->link, box, &uids, '+', op->add, &b->acts[first].reply);
+		send_words(b, box, &uids, '+', op->add, &b->acts[first].reply);
 	if (wordset_count(op->del) > 0)
-		sync_store_send(b->link, box, &uids, '-', op->del, &b->acts[first].reply);
+		send_words(b, box, &uids, '-', op->del, &b->acts[first].reply);
 	sync_uids_release(&uids);
 }
 
@@ -149,7 +181,7 @@ static int look(struct sync_batch *b, struct sync_box *box, struct sync_reply *f
 	box->data = echo_data;
 	box->ctx = b;
 	sync_reply_release(fetched);
-	sync_batch_fetch(b, box, "(UID FLAGS)", fetched);
+	sync_batch_fetch(b, box, is_labels(b) ? "(UID X-GM-LABELS)" : "(UID FLAGS)", fetched);
 	r = sync_link_run(b->link, 0);
 	box->data = NULL;
 	return r;
@@ -197,7 +229,7 @@ static void refresh(struct sync_batch *b, struct sync_box *box, struct sync_repl
 {
 	struct imap_cmd *cmd;
 
-	if (sync_modseq_offered(b->link) || !sends_keywords(b))
+	if (is_labels(b) || sync_modseq_offered(b->link) || !sends_keywords(b))
 		return;
 	cmd = imap_cmd_new("NOOP");
 	sync_link_send(b->link, &cmd, box, sync_reply_done, reply);

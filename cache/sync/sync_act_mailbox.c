@@ -272,6 +272,7 @@ static int run_kind(struct change *c)
 	case STORE_OP_MOVE:
 	case STORE_OP_DELETE:
 	case STORE_OP_FLAGS:
+	case STORE_OP_LABELS:
 		break;
 	}
 	return ERR_INVAL;

@@ -3,12 +3,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "buf.h"
-#include "imap_text.h"
 #include "mem.h"
 #include "store_message.h"
 #include "sync_evidence_priv.h"
 #include "sync_facts_priv.h"
+#include "sync_labels_priv.h"
 
 enum {
 	WRITE_EVERY = 500,            /* descriptors or flags in one transaction */
@@ -117,28 +116,6 @@ static void take_body(struct sync_fact *fact, const struct imap_fetch *f,
 	fact->body_len = body->len;
 }
 
-/* In UTF-8; one that is no modified UTF-7 stays as it came. */
-static char *labels_text(const char *lines)
-{
-	struct buf out = BUF_INIT(lines ? strlen(lines) * 3 + 1 : 1);
-
-	for (const char *at = lines; at && *at;) {
-		size_t len = strcspn(at, "\n");
-		_cleanup_free_ char *label = imap_utf7_decode(at, len);
-
-		if (label)
-			(void)buf_puts(&out, label);
-		else
-			(void)buf_append(&out, at, len);
-		at += len;
-		if (*at == '\n')
-			(void)buf_append(&out, at++, 1);
-	}
-	if (lines && !out.data)
-		return mem_strdup("");
-	return buf_detach(&out);
-}
-
 int sync_facts_keep(struct sync_facts *f, struct sync_box *box, uint32_t uid,
                     const struct imap_fetch *fetch)
 {
@@ -153,7 +130,7 @@ int sync_facts_keep(struct sync_facts *f, struct sync_box *box, uint32_t uid,
 			.date_zone_min = fetch->date_zone_min, .modseq = fetch->has_modseq ? fetch->modseq : 0,
 			.emailid = mem_strdup(fetch->emailid), .threadid = mem_strdup(fetch->threadid),
 		},
-		.labels = labels_text(fetch->labels),
+		.labels = sync_labels_text(fetch->labels),
 		.whole = fetch->has_size && fetch->has_date,
 	};
 	for (size_t i = 0; fact->whole && i < fetch->body_count; i++) {

@@ -35,8 +35,9 @@ static const struct kind {
 	[STORE_OP_CREATE] = { sync_run_mailbox, 1 },        /* twice is harmless */
 	[STORE_OP_REMOVE] = { sync_run_mailbox, 1 },        /* twice is harmless */
 	[STORE_OP_RENAME] = { sync_run_mailbox, 1 },
-	[STORE_OP_SUBSCRIBE] = { sync_run_mailbox, 1 },   /* twice is harmless */
-	[STORE_OP_UNSUBSCRIBE] = { sync_run_mailbox, 1 }, /* twice is harmless */
+	[STORE_OP_SUBSCRIBE] = { sync_run_mailbox, 1 },    /* twice is harmless */
+	[STORE_OP_UNSUBSCRIBE] = { sync_run_mailbox, 1 },  /* twice is harmless */
+	[STORE_OP_LABELS] = { sync_run_flags, BATCH_MAX }, /* as FLAGS */
 };
 
 /* Actions that this pass has dealt with and that are still in the log. */
@@ -61,7 +62,8 @@ static bool is_mailbox_kind(enum store_op_kind kind)
 static bool lacks_uid(const struct store_op *op)
 {
 	return op->uid == 0 && (op->kind == STORE_OP_FLAGS || op->kind == STORE_OP_DELETE ||
-	                        op->kind == STORE_OP_COPY || op->kind == STORE_OP_MOVE);
+	                        op->kind == STORE_OP_COPY || op->kind == STORE_OP_MOVE ||
+	                        op->kind == STORE_OP_LABELS);
 }
 
 /* ---- Settling ---- */

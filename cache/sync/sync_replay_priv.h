@@ -22,7 +22,7 @@ struct sync_act {
 	bool settled;            /* done, parked or put back: nothing more to do in this pass */
 	bool seen;               /* the mailbox still has it */
 	bool gone;               /* REPLACE: the server said that the old one is */
-	bool right;              /* FLAGS: its flags are as wanted */
+	bool right;              /* FLAGS, LABELS: they are as wanted */
 	uint32_t new_uid;        /* what the target gave it; 0: not known */
 	struct sync_reply reply; /* of the command that it led */
 	const struct sync_reply *shared; /* of the command that it was part of */
@@ -119,7 +119,7 @@ void sync_batch_fetch(struct sync_batch *b, struct sync_box *box, const char *it
 int sync_run_guarded(struct sync_batch *b, struct sync_box *box);
 
 /* ---- The kinds ---- */
-int sync_run_flags(struct sync_batch *b);
+int sync_run_flags(struct sync_batch *b); /* LABELS, too */
 int sync_run_delete(struct sync_batch *b);
 int sync_run_append(struct sync_batch *b);
 int sync_run_transfer(struct sync_batch *b); /* COPY, MOVE, DELETE to the trash */

@@ -35,6 +35,8 @@ const char *cli_kind_word(enum store_op_kind kind)
 		return "subscribe";
 	case STORE_OP_UNSUBSCRIBE:
 		return "unsubscribe";
+	case STORE_OP_LABELS:
+		return "labels";
 	}
 	return "?";
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#define KINDS 12 /* numbers of enum store_op_kind and 0 */
+#define KINDS 13 /* numbers of enum store_op_kind and 0 */
 #define FAILED_SHOWN 20
 
 void cli_status_release(struct cli_status *st)

@@ -266,6 +266,8 @@ void mount_op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 		code = set_flag(m, &n, name + strlen(FLAG_PREFIX), false, 0);
 	else if (code == 0 && has_flags(&n) && strcmp(name, FLAGS_NAME) == 0)
 		code = mount_errno(set_flags(m, &n, "", 0));
+	else if (code == 0 && strcmp(name, PREFIX MOUNT_LABELS) == 0)
+		code = mount_xattr_set_fact(m, &n, MOUNT_LABELS, "", 0);
 	else if (code == 0)
 		code = strncmp(name, PREFIX, strlen(PREFIX)) == 0 ? EPERM : ENODATA;
 	fuse_reply_err(req, code);

@@ -121,7 +121,7 @@ static const struct message_fact message_facts[] = {
 	{ "size", msg_size },       { "message-id", msg_message_id },
 	{ "emailid", msg_emailid }, { "threadid", msg_threadid },
 	{ "body", msg_body },       { "pending", msg_pending },
-	{ "error", msg_error },     { "labels", msg_labels },
+	{ "error", msg_error },     { MOUNT_LABELS, msg_labels },
 };
 
 static void box_uidvalidity(const struct store_mailbox *box, struct buf *out)
@@ -321,6 +321,16 @@ int mount_xattr_fact(struct mount *m, const struct store_node *n, const char *na
 	return ENODATA;
 }
 
+static int set_labels(struct mount *m, int64_t id, const char *value, size_t len)
+{
+	_cleanup_free_ char *lines = mem_strndup(value, len);
+	int r = strlen(lines) == len ? store_message_set_labels(m->store, id, lines) : ERR_INVAL;
+
+	if (r > 0)
+		sync_kick(m->sync);
+	return r == ERR_NOTFOUND ? EOPNOTSUPP : mount_errno(r);
+}
+
 int mount_xattr_set_fact(struct mount *m, const struct store_node *n, const char *name,
                          const char *value, size_t len)
 {
@@ -333,5 +343,7 @@ int mount_xattr_set_fact(struct mount *m, const struct store_node *n, const char
 			sync_kick(m->sync);
 		return mount_errno(r);
 	}
+	if (n->kind == STORE_KIND_MESSAGE && strcmp(name, MOUNT_LABELS) == 0)
+		return set_labels(m, n->id, value, len);
 	return fact || find_message_fact(name) ? EPERM : EOPNOTSUPP;
 }

@@ -5,6 +5,8 @@
 #include "buf.h"
 #include "mount_priv.h"
 
+#define MOUNT_LABELS "labels"
+
 /* The value of `user.imap.NAME` other than flags.  0, or an errno (ENODATA: unknown now, or
  * never for such a node). */
 int mount_xattr_fact(struct mount *m, const struct store_node *n, const char *name,

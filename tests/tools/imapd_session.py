@@ -14,9 +14,11 @@ from .imapd_parse import (Command, Cut, Refused, Reply, Syntax, date_of, date_te
 ITEM = re.compile(r"(BODY|BODY\.PEEK)\[(.*)\](?:<(\d+\.\d+)>)?$", re.I)
 
 
-def gmail_item(item, message):
+def gmail_item(item, message, box):
+    """The label that the mailbox is goes without saying, as with Gmail."""
     if item == "X-GM-LABELS":
-        quoted = (re.sub(r'(["\\\\])', r"\\\1", label) for label in message.labels)
+        own = "\\Inbox" if box.name == "INBOX" else box.name
+        quoted = (re.sub(r'(["\\\\])', r"\\\1", label) for label in message.labels if label != own)
         return "(" + " ".join(f'"{label}"' for label in quoted) + ")"
     number = int(message.emailid[1:16], 16)
     return {"X-GM-MSGID": str(number), "X-GM-THRID": str(number >> 8)}.get(item)
@@ -396,7 +398,7 @@ class Session(Modseq):
             if item == "MODSEQ":
                 value = f"({message.modseq or 1})"
             if item.startswith("X-GM-") and "X-GM-EXT-1" in self.server.capabilities:
-                value = gmail_item(item, message)
+                value = gmail_item(item, message, self.box)
             if value is None:
                 raise Refused(f"BAD unknown item {item}")
             parts.append(f"{item} {value}".encode())
@@ -426,6 +428,8 @@ class Session(Modseq):
         args = list(command.args)
         unchanged = self.store_modifiers(args.pop(1) if isinstance(args[1], list) else [])
         how = text_of(args[1]).upper()
+        if "X-GM-LABELS" in how:
+            return self._store_labels(command, how[0], list(map(text_of, args[2])))
         found = re.fullmatch(r"([+-]?)FLAGS(\.SILENT)?", how)
         flags = set(map(text_of, args[2] if isinstance(args[2], list) else args[2:]))
         if not found or self.server.strict and not found[1]:
@@ -452,6 +456,17 @@ class Session(Modseq):
         return reply
 
     do_uid_store = do_store
+
+    def _store_labels(self, command, sign, labels):
+        if sign not in "+-" or "X-GM-EXT-1" not in self.server.capabilities:
+            raise Refused("BAD strange STORE")
+        reply = Reply()
+        for number, message in self._chosen(command, write=True):
+            kept = [l for l in message.labels if l not in labels]
+            message.labels = kept + labels if sign == "+" else kept
+            self.box.touch(message)
+            reply.untagged.append(self.fetch_line(number, message, ["UID", "X-GM-LABELS"]))
+        return reply
 
     def do_search(self, command):
         self._selected()

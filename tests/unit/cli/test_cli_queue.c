@@ -92,7 +92,7 @@ static void test_ages(void **state)
 static void test_words(void **state)
 {
 	(void)state;
-	for (int kind = STORE_OP_APPEND; kind <= STORE_OP_UNSUBSCRIBE; kind++)
+	for (int kind = STORE_OP_APPEND; kind <= STORE_OP_LABELS; kind++)
 		assert_string_not_equal(cli_kind_word((enum store_op_kind)kind), "?");
 	for (int s = STORE_OP_QUEUED; s <= STORE_OP_PARKED; s++)
 		assert_string_not_equal(cli_state_word((enum store_op_state)s), "?");

@@ -160,6 +160,7 @@ static uint32_t carry(struct side *d, const struct store_op *op, struct remote *
 	case STORE_OP_RENAME:
 	case STORE_OP_SUBSCRIBE:
 	case STORE_OP_UNSUBSCRIBE:
+	case STORE_OP_LABELS:
 		break;
 	}
 	fail_msg("an action that nobody asked for");
