@@ -16,6 +16,7 @@
 #define VIEW_FILES 4
 #define REST_SLICE_MS 200 /* between two tries of `imapfs sync`, growing */
 #define REST_MAX_MS 5000
+#define TOLD_MS 10000 /* for the kernel to be told, which a reader who waits may hold up */
 
 static int open_store(const struct cli_view *v, struct store **s, struct err_reason *why)
 {
@@ -211,6 +212,14 @@ static bool rest(struct cli_view *v, int ms)
 	return true;
 }
 
+/* Whoever waits for the server's news looks at them next. */
+static int64_t told_by(int64_t deadline_ms)
+{
+	int64_t most = clock_mono_ms() + TOLD_MS;
+
+	return deadline_ms < most ? deadline_ms : most;
+}
+
 /* `sync LIMIT_MS once`: gives up when the server cannot be reached at the second try;
  * `sync LIMIT_MS`: tries until the time is over. */
 static int request_sync(struct cli_view *v, const char *args, struct buf *answer)
@@ -224,13 +233,14 @@ static int request_sync(struct cli_view *v, const char *args, struct buf *answer
 	mount_settle(v->mount);
 	for (;;) {
 		r = sync_wait(v->sync, deadline, &why);
-		if (r == 0)
-			return CLI_IN_STEP;
-		if (--tries == 0 || !is_passing(v, r) || clock_left_ms(deadline) <= pause_ms ||
-		    !rest(v, pause_ms))
+		if (r == 0 || --tries == 0 || !is_passing(v, r) ||
+		    clock_left_ms(deadline) <= pause_ms || !rest(v, pause_ms))
 			break;
 		pause_ms = pause_ms < REST_MAX_MS ? pause_ms * 2 : REST_MAX_MS;
 	}
+	mount_await_told(v->mount, told_by(deadline));
+	if (r == 0)
+		return CLI_IN_STEP;
 	(void)buf_printf(answer, "%s\n", cli_reason(r, &why));
 	return r == ERR_REFUSED ? CLI_FAILED : CLI_PENDING;
 }

@@ -70,6 +70,10 @@ void mount_close(struct mount **m);
 /* Files closed and rested that have not been queued yet are queued now: for `imapfs sync`. */
 void mount_settle(struct mount *m);
 
+/* Waits, no longer than that, until the kernel has been told of all that changed before the call: it
+ * answers what it knows without asking, and is told by a thread of its own. */
+void mount_await_told(struct mount *m, int64_t deadline_ms);
+
 /* Files written and not yet uploads, for status. */
 int64_t mount_open_files(struct mount *m);
 

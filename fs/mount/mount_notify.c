@@ -27,14 +27,15 @@ struct note {
 
 struct mount_notify {
 	pthread_mutex_t lock;
-	pthread_cond_t cond;
+	pthread_cond_t cond, told_one;
 	pthread_t thread;
 	struct mount *m;
 	struct store *store; /* of another layout, to find out the names it shows */
 	struct note *ring;
 	size_t first, count;
-	bool flood; /* more than the ring holds: all names are in doubt */
-	bool stop;
+	bool flood;      /* more than the ring holds: all names are in doubt */
+	bool stop, busy; /* `busy`: one is taken out and not told yet */
+	uint64_t told;
 };
 
 static void add(struct mount *m, const struct note *note)
@@ -189,6 +190,7 @@ static void *notify_thread(void *ctx)
 			n->first = (n->first + 1) % NOTIFY_MAX;
 			n->count--;
 		}
+		n->busy = true;
 		pthread_mutex_unlock(&n->lock);
 		if (flood) {
 			tell_flood(n->m);
@@ -197,7 +199,11 @@ static void *notify_thread(void *ctx)
 			free(note.name);
 		}
 		pthread_mutex_lock(&n->lock);
+		n->busy = false;
+		n->told++;
+		pthread_cond_broadcast(&n->told_one);
 	}
+	pthread_cond_broadcast(&n->told_one);
 	pthread_mutex_unlock(&n->lock);
 	mount_thread_ended(n->m);
 	return NULL;
@@ -222,11 +228,16 @@ static void on_own_change(void *ctx, enum store_change what, int64_t node, int64
 int mount_notify_start(struct mount *m)
 {
 	struct mount_notify *n = mem_alloc(sizeof(*n));
+	pthread_condattr_t attr;
 
 	n->m = m;
 	n->ring = mem_alloc(NOTIFY_MAX * sizeof(*n->ring));
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_cond_init(&n->cond, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&n->told_one, &attr);
+	(void)pthread_condattr_destroy(&attr);
 	m->notify = n;
 	store_set_listener(m->store, on_own_change, m);
 	return m->maildir ? store_open(m->cfg.state_dir, m->cfg.cache_dir, &n->store, NULL) : 0;
@@ -235,6 +246,21 @@ int mount_notify_start(struct mount *m)
 int mount_notify_run(struct mount *m)
 {
 	return pthread_create(&m->notify->thread, NULL, notify_thread, m->notify) == 0 ? 0 : ERR_IO;
+}
+
+void mount_await_told(struct mount *m, int64_t deadline_ms)
+{
+	struct mount_notify *n = m->notify;
+	struct timespec until = { .tv_sec = deadline_ms / 1000,
+		                  .tv_nsec = deadline_ms % 1000 * 1000000 };
+	uint64_t upto;
+
+	pthread_mutex_lock(&n->lock);
+	upto = n->told + n->busy + n->count + n->flood;
+	while (n->told < upto && !n->stop &&
+	       pthread_cond_timedwait(&n->told_one, &n->lock, &until) == 0)
+		;
+	pthread_mutex_unlock(&n->lock);
 }
 
 void mount_notify_ask(struct mount *m)
@@ -260,6 +286,7 @@ void mount_notify_free(struct mount_notify **notify)
 		free(n->ring[(n->first + i) % NOTIFY_MAX].name);
 	store_close(&n->store);
 	pthread_cond_destroy(&n->cond);
+	pthread_cond_destroy(&n->told_one);
 	pthread_mutex_destroy(&n->lock);
 	free(n->ring);
 	free(n);

@@ -33,6 +33,12 @@ def wait_parked(mount):
     wait_until(lambda: status(mount) == 2, 30, "parked")
 
 
+def leave(server, mount):
+    """Offline, and nothing that was sent before is still to come."""
+    mount.run("pause", mount.point)
+    wait_until(lambda: all(session.over.is_set() for session in list(server.sessions)), 30, "no connection")
+
+
 def parked(mount):
     """The rows of parked actions: [number, kind, path, age, tries, state, error]."""
     rows = [line.split("\t") for line in mount.run("queue", mount.point).stdout.splitlines()]

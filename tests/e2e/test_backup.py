@@ -152,4 +152,4 @@ def test_identity_stays(account, make_client, generator):
     same("without the cache")
     mount.sync()
     mount.wait_bodies()
-    wait_until(lambda: objects(mount.point) == before, 10, "the same with the cache made anew")
+    wait_until(lambda: objects(mount.point) == before, 30, "the same with the cache made anew")

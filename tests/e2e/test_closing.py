@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lies import CONDSTORE, QRESYNC, UIDPLUS, mail, write
+from lies import CONDSTORE, QRESYNC, UIDPLUS, leave, mail, write
 from tools.mount import wait_until
 
 WITHOUT = ["UIDPLUS", "LITERAL+"]
@@ -63,7 +63,8 @@ def test_left_before_it_is_renamed(lying, level):
 
 def test_logout_when_going_offline(lying):
     """Each connection is taken leave of, and no other is made. R023, R088"""
-    server, mount = lying(UIDPLUS)
+    server, mount = lying([*UIDPLUS, "IDLE"])
+    wait_until(lambda: server.seen("^IDLE"), 30, "both are up")
     connections = len(server.sessions)
     mount.run("pause", mount.point)
     wait_until(lambda: {n for n, line in server.transcript if line == "LOGOUT"}
@@ -80,7 +81,7 @@ def test_one_select_for_many_actions(lying):
     for n in (1, 2, 3):
         write(os.path.join(mount.point, "Work", f"{n}.eml"), mail(n))
     mount.sync()
-    mount.run("pause", mount.point)
+    leave(server, mount)
     before = len(server.transcript)
     for n in (1, 2, 3):
         os.setxattr(mount.message("INBOX", n), "user.imap.flags", b"+Flagged")

@@ -24,7 +24,7 @@ def account(make, mails, mailbox="INBOX", **hide):
     client = make[2](server.port)
     client.create("Kept")
     proxy = make[1](server.port, record=True, **hide)
-    mount = make[3](proxy.port, hold="1s")
+    mount = make[3](proxy.port, hold="1h")
     mount.sync()
     mount.wait_bodies()
     proxy.commands.clear()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lies import CONDSTORE, QRESYNC, UIDPLUS, all_here, mail, read
+from lies import CONDSTORE, QRESYNC, UIDPLUS, all_here, leave, mail, read
 from tools.mount import wait_until
 
 
@@ -60,7 +60,7 @@ def test_blind(lying, limit):
     its size came along and says whether that was all.  R122, R123, R126"""
     server, mount = lying(UIDPLUS, sync="blind", max_size=limit)
     mount.wait_bodies()
-    mount.run("pause", mount.point)
+    leave(server, mount)
     forget(server)
     server.append("INBOX", mail(4))
     server.append("INBOX", mail(5, 5000))

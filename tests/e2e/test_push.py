@@ -8,7 +8,7 @@ import pytest
 
 from tools.mount import wait_until
 
-LIMIT = 5
+LIMIT = 20
 
 
 @pytest.fixture(name="pair")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from lies import UIDPLUS, mail, parked, read, status, wait_parked, write
+from lies import UIDPLUS, leave, mail, parked, read, status, wait_parked, write
 from tools import imapd
 from tools.mount import wait_until
 
@@ -37,9 +37,11 @@ def test_nothing_fetched_again(lying):
     server, mount = lying(UIDPLUS, prepare=twins)
     mount.wait_bodies()
     inodes = {os.stat(mount.message("INBOX", n)).st_ino for n in (1, 2, 3)}
+    leave(server, mount)
     forget(server)
     server.new_uidvalidity("INBOX")
     server.new_uidvalidity("Work")
+    mount.run("resume", mount.point)
     wait_until(lambda: mount.messages("INBOX") == [101, 102, 103]
                and mount.messages("Work") == [101, 102, 103], 30, "the new UIDs")
     mount.sync()

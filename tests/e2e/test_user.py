@@ -89,6 +89,6 @@ def test_background_by_address(user, kind, make_server, generator):
                               capture_output=True, text=True, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stderr
         mount.run("umount", mount.point)
-        wait_until(lambda: not os.path.ismount(mount.point), 10, "unmounted")
+        wait_until(lambda: not os.path.ismount(mount.point), 30, "unmounted")
     finally:
         mount.close()

@@ -5,6 +5,7 @@ import base64
 import re
 import select
 import socket
+import threading
 
 from . import mutf7
 from .imapd_modseq import Modseq
@@ -30,6 +31,7 @@ class Session(Modseq):
         self.server, self.socket, self.number = server, connection, number
         self.stream = connection.makefile("rb")
         self.signed_in = False
+        self.over = threading.Event()
         self.box = None         # the Mailbox selected
         self.read_only = False
         self.view = []          # its messages as this client knows them, by number
@@ -70,6 +72,7 @@ class Session(Modseq):
             self.hang_up()
             self.stream.close()
             self.socket.close()
+            self.over.set()
 
     def _greet(self):
         if self.server.greeting is None:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 PROBE = os.environ.get("MOUNT_PROBE", "")
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 def until(condition, seconds=DEADLINE, what="condition"):

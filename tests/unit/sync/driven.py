@@ -86,7 +86,7 @@ class Driven:
     def queue(self):
         return [line.split("\t") for line in self.do("queue")]
 
-    def until(self, condition, seconds=10):
+    def until(self, condition, seconds=30):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if condition():
