@@ -25,7 +25,8 @@ static int replace_lost_source(struct store *s, int64_t seq)
 	int64_t lost;
 	int r = store_db_int(&s->db, &lost,
 	                     "SELECT 1 FROM op o JOIN message m ON m.id = o.message WHERE"
-	                     " o.seq = ?1 AND o.kind IN (3, 4) AND m.aside != 0 AND m.uid IS NULL",
+	                     " o.seq = ?1 AND o.kind IN (3, 4) AND m.uid IS NULL AND"
+	                     " (m.aside != 0 OR o.message = o.copy)",
 	                     "i", seq);
 
 	return r == 1 ? store_gone_to_upload(s, seq) : r;
@@ -124,8 +125,8 @@ static int drop_message(struct store *s, int64_t message, int64_t kept)
 
 	if (r == 0)
 		r = store_db_ids(&s->db, &copies,
-		                 "SELECT copy FROM op WHERE message = ?1 AND copy != 0", "i",
-		                 message);
+		                 "SELECT copy FROM op WHERE message = ?1 AND copy NOT IN (0, ?1)",
+		                 "i", message);
 	if (r == 0)
 		r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 OR copy = ?1",
 		                 "i", message);

@@ -84,18 +84,38 @@ static int show_at_target(struct store *s, const struct store_op *op)
 	return store_node_place_free(s, op->message, op->target, n.name);
 }
 
+static int gone(struct store *s, int64_t id);
+
+/* Neither the message nor its bytes are to be had.  A copy that was edited since is what it was edited
+ * to; else it waits for the user. */
+static int lost_bytes(struct store *s, const struct store_op *op)
+{
+	int64_t edited = 0;
+	int r = op->kind != STORE_OP_COPY
+	                ? 0
+	                : store_db_int(&s->db, &edited,
+	                               "SELECT 1 FROM op WHERE message = ?1 AND kind = 2 LIMIT 1",
+	                               "i", op->copy);
+
+	if (r == 0)
+		return store_log_park(
+			s, op->seq, ERR_CONFLICT,
+			"the message is gone from the server and its content is not here");
+	if (r == 1)
+		r = store_log_remove(s, op->seq);
+	return r < 0 ? r : gone(s, op->copy);
+}
+
 /* A copy or move out of a message that is gone: with the bytes here it becomes an upload of
- * `subject` to the target (R148), else it waits for the user. */
+ * `subject` to the target (R148).  A copy has the flags that were seen when it was made. */
 static int make_upload(struct store *s, const struct store_op *op, int64_t subject)
 {
-	_cleanup_free_ char *flags = store_message_view_flags(s, op->message, op->seq);
+	_cleanup_free_ char *flags = store_message_view_flags(s, subject, op->seq);
 	int64_t spool = 0;
 	int r = frozen_bytes(s, op, subject, &spool);
 
 	if (r == ERR_NOTFOUND)
-		return store_log_park(
-			s, op->seq, ERR_CONFLICT,
-			"the message is gone from the server and its content is not here");
+		return lost_bytes(s, op);
 	if (r == 0)
 		r = store_db_run(
 			&s->db,
@@ -146,6 +166,13 @@ static int edit_to_upload(struct store *s, const struct store_op *op, int64_t pl
 	                            "is", op->message, flags ? flags : "");
 }
 
+/* A copy of bytes that its source will not have any more: nothing else may be copied in their place. */
+static int forget_source(struct store *s, int64_t seq)
+{
+	return store_db_run(&s->db, "UPDATE op SET message = copy WHERE seq = ?1 AND kind = 3", "i",
+	                    seq);
+}
+
 /* What came before the edit of a message that is gone: the upload will have its flags and be at its
  * place.  Copies of the old bytes are for themselves from now on. */
 static int drop_before_edit(struct store *s, const struct store_ids *ids, int64_t edit)
@@ -185,7 +212,7 @@ static int place_before(struct store *s, const struct store_op *op, int64_t *pla
 
 /* The first edit of a message that is gone goes on as an upload, and what follows on it.  1: so it
  * is, 0: there is none. */
-static int rescue_edit(struct store *s, int64_t id, const struct store_ids *ids)
+static int rescue_edit(struct store *s, int64_t id, const struct store_ids *ids, int64_t *edit)
 {
 	struct store_op op = { 0 };
 	int64_t seq = 0, place = 0;
@@ -208,6 +235,8 @@ static int rescue_edit(struct store *s, int64_t id, const struct store_ids *ids)
 		r = store_log_need_mailbox(s, seq, place);
 	if (r >= 0)
 		r = store_log_released(s, seq);
+	if (r >= 0)
+		*edit = seq;
 	return r < 0 ? r : 1;
 }
 
@@ -232,7 +261,19 @@ static int is_edited(struct store *s, int64_t id)
 	                    "i", id);
 }
 
-static int one_action(struct store *s, const struct store_op *op, bool *keep)
+/* A copy of what was there before the edit, which stays an action on its own; one made since is a
+ * copy of the upload. */
+static int copy_of_gone(struct store *s, const struct store_op *op, int64_t edit)
+{
+	int r;
+
+	if (edit != 0 && op->seq > edit)
+		return 0;
+	r = make_upload(s, op, op->copy);
+	return r < 0 ? r : forget_source(s, op->seq);
+}
+
+static int one_action(struct store *s, const struct store_op *op, int64_t edit, bool *keep)
 {
 	int r;
 
@@ -246,7 +287,7 @@ static int one_action(struct store *s, const struct store_op *op, bool *keep)
 			return ERR_IO;
 		return store_count(s, "done", 1, NULL) < 0 ? ERR_IO : store_log_remove(s, op->seq);
 	case STORE_OP_COPY:
-		return make_upload(s, op, op->copy);
+		return copy_of_gone(s, op, edit);
 	case STORE_OP_MOVE:
 		if (*keep)
 			return 0;
@@ -304,6 +345,7 @@ static int is_in_flight(struct store *s, int64_t id)
 static int gone(struct store *s, int64_t id)
 {
 	_cleanup_ids_ struct store_ids ids = { 0 };
+	int64_t edit = 0;
 	bool keep = false;
 	int r = is_in_flight(s, id);
 
@@ -314,14 +356,14 @@ static int gone(struct store *s, int64_t id)
 	r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 ORDER BY seq", "i",
 	                 id);
 	if (r >= 0)
-		r = rescue_edit(s, id, &ids);
+		r = rescue_edit(s, id, &ids, &edit);
 	keep = r == 1;
 	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
 		struct store_op op = { 0 };
 
 		r = store_log_get(s, ids.v[i], &op);
 		if (r == 0)
-			r = one_action(s, &op, &keep);
+			r = one_action(s, &op, edit, &keep);
 		store_op_release(&op);
 		r = r == ERR_NOTFOUND ? 0 : r; /* dropped with the edit */
 	}
@@ -394,6 +436,7 @@ static int fail_edited(struct store *s, int64_t id, const char *reason, int err)
 {
 	_cleanup_ids_ struct store_ids ids = { 0 };
 	_cleanup_ids_ struct store_ids copies = { 0 };
+	int64_t edit = 0;
 	int r = store_db_ids(&s->db, &ids, "SELECT seq FROM op WHERE message = ?1 ORDER BY seq",
 	                     "i", id);
 
@@ -403,9 +446,12 @@ static int fail_edited(struct store *s, int64_t id, const char *reason, int err)
 		                 " (SELECT min(seq) FROM op WHERE message = ?1 AND kind = 2)",
 		                 "i", id);
 	if (r >= 0)
-		r = rescue_edit(s, id, &ids);
-	for (size_t i = 0; r >= 0 && i < copies.n; i++)
+		r = rescue_edit(s, id, &ids, &edit);
+	for (size_t i = 0; r >= 0 && i < copies.n; i++) {
 		r = store_log_park(s, copies.v[i], err, reason);
+		if (r >= 0)
+			r = forget_source(s, copies.v[i]);
+	}
 	return r;
 }
 

@@ -76,7 +76,8 @@ static int pending(struct store *s, int64_t id, struct store_message *m)
 	sqlite3_stmt *st;
 	int r = store_db_row(&s->db, &st,
 	                     "SELECT err, error FROM op WHERE message = ?1"
-	                     " UNION ALL SELECT err, error FROM op WHERE copy = ?1 AND copy != 0",
+	                     " UNION ALL SELECT err, error FROM op WHERE copy = ?1 AND copy != 0"
+	                     " AND message != ?1",
 	                     "i", id);
 
 	for (; r == 1; r = store_db_next(&s->db, &st)) {

@@ -149,6 +149,107 @@ static void test_copy_that_was_edited(void **state)
 	assert_spool(w, world_op(w, 1, STORE_OP_REPLACE).spool, "new words");
 }
 
+/* R148: a copy made of an edit that goes on as an upload is a copy of that upload; it is not uploaded
+ * for itself, least of all with what either was edited to since */
+static void test_copy_of_a_rescued_edit(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, ""), copy;
+	struct store_op_done done = { .uidvalidity = 7, .uid = 6 };
+	struct store_op op;
+	uint32_t uid = 5;
+
+	edit(w, id, "one", "<one@b>");
+	OK(store_op_park(w->s, world_op(w, 0, STORE_OP_REPLACE).seq, ERR_REFUSED, "no"));
+	OK(store_message_copy(w->s, id, w->work, "twin.eml", &copy));
+	edit(w, id, "two", "<two@b>");
+	edit(w, copy, "three", "<three@b>");
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_int_equal(world_ops(w), 4);
+	op = world_op(w, 0, STORE_OP_APPEND);
+	assert_spool(w, op.spool, "one");
+	assert_int_equal(world_op(w, 1, STORE_OP_COPY).state, STORE_OP_QUEUED);
+	assert_int_equal(world_op(w, 1, STORE_OP_COPY).depends_on, op.seq);
+	OK(store_op_done(w->s, op.seq, &done));
+	assert_int_equal(world_op(w, 0, STORE_OP_COPY).uid, 6);
+}
+
+/* R148, R137: the bytes that were copied are gone: when the source is edited and lost once more, what it
+ * holds then is no copy of them */
+static void test_copy_of_bytes_that_are_lost(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, ""), copy;
+	struct store_op_done done = { .uidvalidity = 7, .uid = 6 };
+	struct store_op op;
+	uint32_t uid = 5;
+
+	OK(store_message_copy(w->s, id, w->work, "twin.eml", &copy));
+	edit(w, id, "new words", "<new@b>");
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_int_equal(world_op(w, 0, STORE_OP_COPY).err, ERR_CONFLICT);
+	OK(store_op_done(w->s, world_op(w, 1, STORE_OP_APPEND).seq, &done));
+	world_body(w, id, "new words");
+	uid = 6;
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	op = world_op(w, 0, STORE_OP_COPY);
+	assert_int_equal(op.state, STORE_OP_PARKED);
+	assert_int_equal(store_op_retry(w->s, op.seq), ERR_CONFLICT);
+	OK(store_op_drop(w->s, op.seq));
+	assert_int_equal(world_ops(w), 0);
+	assert_int_equal(store_message_get(w->s, copy, &(struct store_message){ 0 }), ERR_NOTFOUND);
+}
+
+static void assert_added(struct world *w, size_t nth, const char *flags)
+{
+	struct store_op *list;
+	size_t count;
+
+	OK(store_op_list(w->s, &list, &count));
+	assert_true(nth < count);
+	assert_int_equal(list[nth].kind, STORE_OP_APPEND);
+	assert_string_equal(list[nth].add, flags);
+	store_op_list_free(list, count);
+}
+
+/* R148: of a copy that was edited since, the edit goes on where the copied bytes cannot */
+static void test_edit_of_a_lost_copy(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "\\Seen"), copy;
+	struct store_op op;
+	uint32_t uid = 5;
+
+	OK(store_message_copy(w->s, id, w->work, "twin.eml", &copy));
+	assert_int_equal(store_message_flag(w->s, copy, "\\Flagged", ""), 1);
+	edit(w, copy, "new words", "<new@b>");
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_int_equal(world_ops(w), 1);
+	op = world_op(w, 0, STORE_OP_APPEND);
+	assert_int_equal(op.state, STORE_OP_QUEUED);
+	assert_int_equal(op.message, copy);
+	assert_int_equal(op.mailbox, w->work);
+	assert_added(w, 0, "\\Flagged \\Seen");
+	assert_spool(w, op.spool, "new words");
+}
+
+/* R148: a copy has the flags that its source had when it was made, not those that came since */
+static void test_flags_of_a_lost_copy(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, "\\Seen"), copy;
+	uint32_t uid = 5;
+
+	world_body(w, id, "old words");
+	OK(store_message_copy(w->s, id, w->work, "twin.eml", &copy));
+	assert_int_equal(store_message_flag(w->s, id, "\\Flagged", "\\Seen"), 1);
+	edit(w, id, "new words", "<new@b>");
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_added(w, 0, "\\Seen");
+	assert_spool(w, world_op(w, 0, STORE_OP_APPEND).spool, "old words");
+	assert_added(w, 1, "\\Flagged");
+}
+
 /* R137: a copy knows the Message-ID and length of the bytes that were copied, not of what the server has
  * of an edited message; and what was sent has its own length, whatever was written since */
 static void test_facts_are_of_the_bytes(void **state)
@@ -498,6 +599,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dropped_after_a_reset, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_copy_that_was_edited, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_unblocked_move_is_shown, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_copy_of_a_rescued_edit, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_copy_of_bytes_that_are_lost, world_up,
+		                                world_down),
+		cmocka_unit_test_setup_teardown(test_edit_of_a_lost_copy, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_flags_of_a_lost_copy, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_facts_are_of_the_bytes, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_trash_and_back, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_open_actions, world_up, world_down),
