@@ -11,6 +11,7 @@
  * Each has a model server that carries out its actions.  After every step the view must be
  * what a plain model of the user's intent says; at every synchronisation both servers must
  * hold the same, and the view must hold what the servers do.
+ * Environment: SEED=N begins there (one history), LOGS=N runs so many.
  */
 #define MESSAGES 400
 #define BOXES 3
@@ -516,11 +517,12 @@ static void run(unsigned int seed)
 /* R134, R127, R128, R161, R162, R164 */
 static void test_histories(void **state)
 {
-	const char *given = getenv("SEED");
+	const char *given = getenv("SEED"), *logs = getenv("LOGS");
 	unsigned int seed = given ? (unsigned int)atoi(given) : (unsigned int)time(NULL);
+	unsigned int count = logs ? (unsigned int)atoi(logs) : given ? 1 : 5;
 
 	(void)state;
-	for (unsigned int i = 0; i < (given ? 1 : 5); i++)
+	for (unsigned int i = 0; i < count; i++)
 		run(seed + i * 7919);
 }
 
