@@ -330,7 +330,8 @@ static int keep_dirty(struct store *s, int64_t id)
 	return r < 0 ? r : 1;
 }
 
-/* An action on it may have been executed: whoever sent it finds out, with the UID it had. */
+/* An action on it may have been executed: whoever sent it finds out, with the UID it had.  An expunge
+ * with evidence owes others' messages something. */
 static int is_in_flight(struct store *s, int64_t id)
 {
 	int64_t any;
@@ -338,7 +339,7 @@ static int is_in_flight(struct store *s, int64_t id)
 	return store_db_int(
 		&s->db, &any,
 		"SELECT 1 FROM op WHERE message = ?1 AND state = 2 AND (kind IN (2, 3, 4)"
-		" OR kind = 5 AND target != 0) LIMIT 1",
+		" OR kind = 5 AND (target != 0 OR step > 0)) LIMIT 1",
 		"i", id);
 }
 

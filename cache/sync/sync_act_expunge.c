@@ -162,10 +162,12 @@ static int expunge_between(struct sync_batch *b, struct sync_box *box, const str
 		int back = store(b, box, foreign, '+');
 
 		if (back == 0) { /* nothing of others' is owed any more */
-			free(b->acts[0].ev.foreign);
-			b->acts[0].ev.foreign = NULL;
+			for (size_t i = 0; i < b->count; i++) {
+				free(b->acts[i].ev.foreign);
+				b->acts[i].ev.foreign = NULL;
+			}
 		}
-		r = r ? r : back;
+		r = back ? back : r;
 	}
 	return r;
 }
@@ -284,7 +286,27 @@ static int is_there_already(struct sync_batch *b)
  * stays SENT, for its evidence says which they are. */
 static bool owes_marks(const struct sync_batch *b, int err)
 {
-	return b->acts[0].ev.foreign && err != ERR_REFUSED && !err_is_final(err);
+	for (size_t i = 0; i < b->count; i++)
+		if (b->acts[i].ev.foreign)
+			return !err_is_final(err);
+	return false;
+}
+
+/* As sync_batch_open(), but marks that are owed are not forgotten where the mailbox cannot be opened
+ * now.  With another UIDVALIDITY nothing can be given back. */
+static int open_box(struct sync_batch *b, struct sync_box **out)
+{
+	int64_t mailbox = b->acts[0].op.mailbox;
+	int r;
+
+	if (owes_marks(b, 0)) {
+		r = sync_link_open_box(b->link, mailbox, out, NULL);
+		if (r == 0 || !sync_link_up(b->link))
+			return r;
+		if (r != ERR_CONFLICT && owes_marks(b, r))
+			return 1;
+	}
+	return sync_batch_open(b, mailbox, out);
 }
 
 int sync_run_delete(struct sync_batch *b)
@@ -297,7 +319,7 @@ int sync_run_delete(struct sync_batch *b)
 		return sync_run_transfer(b);
 	if (first->delete_mode == STORE_DELETE_TRASH && first->target == first->mailbox)
 		return is_there_already(b);
-	r = sync_batch_open(b, b->acts[0].op.mailbox, &box);
+	r = open_box(b, &box);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (box->read_only)

@@ -236,6 +236,24 @@ def test_expunge_emulated(lying):
         assert at < len(steps), (pattern, steps)
 
 
+def test_marks_owed_to_others_are_not_forgotten(lying):
+    """The link breaks while others' messages are unmarked, and the mailbox cannot be opened at once:
+    they have their marks again in the end. R078, R079, R080"""
+    server, mount = lying(delete="expunge")
+    server.flag("INBOX", 2, ["\\Deleted"])
+    closed = []
+
+    def cut(session, command, proceed):
+        closed.append(server.lie("^SELECT", imapd.refuse("[UNAVAILABLE] not now"), times=1))
+        return imapd.truncated(0)(session, command, proceed)
+    server.lie("^EXPUNGE", cut, times=1)
+    os.unlink(mount.message("INBOX", 1))
+    wait_until(lambda: closed and closed[0].told == 1, 30, "refused")
+    wait_until(lambda: server.flags("INBOX", 2) == {"\\Deleted"}, 60, "marked again")
+    mount.sync()
+    assert server.bodies("INBOX") == [mail(2), mail(3)]
+
+
 def test_expunge_pretended(lying):
     """OK to a UID EXPUNGE that does nothing: the message is not taken for gone for ever. R154"""
     server, mount = lying(UIDPLUS, delete="expunge")

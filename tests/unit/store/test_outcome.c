@@ -435,6 +435,23 @@ static void test_sent_to_trash_stays(void **state)
 	OK(store_node_get(w->s, id, &n));
 }
 
+/* R078, R080: an expunge with evidence has others' marks to give back before it is done */
+static void test_sent_expunge_stays(void **state)
+{
+	struct world *w = *state;
+	int64_t id = world_pull(w, w->inbox, 5, ""), seq;
+	uint32_t uid = 5;
+
+	OK(store_message_remove(w->s, id, STORE_DELETE_EXPUNGE));
+	seq = world_op(w, 0, STORE_OP_DELETE).seq;
+	OK(store_op_sent(w->s, seq, 1, "e"));
+	OK(store_pull_expunged(w->s, w->inbox, &uid, 1));
+	assert_int_equal(world_op(w, 0, STORE_OP_DELETE).state, STORE_OP_SENT);
+	OK(store_op_done(w->s, seq, &(struct store_op_done){ 0 }));
+	assert_int_equal(world_ops(w), 0);
+	assert_int_equal(store_message_by_uid(w->s, w->inbox, 5, &id), ERR_NOTFOUND);
+}
+
 /* R148: that it is gone was heard while the copy was under way; once the copy is known not to be there
  * it counts, and the bytes that are here are uploaded instead */
 static void test_gone_while_under_way(void **state)
@@ -590,6 +607,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_blocked_goes_on, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_stopped_move_goes_on, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_sent_to_trash_stays, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_sent_expunge_stays, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_gone_while_under_way, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_vanished_unheard, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_moved_while_set_aside, world_up, world_down),
