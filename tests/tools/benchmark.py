@@ -3,7 +3,6 @@
 
 import argparse
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -18,6 +17,8 @@ from .mail import Generator
 from .meter import Meter, many_mailboxes, one_mailbox
 from .mount import Mount, default_binary
 from .proxy import Proxy
+
+SERVER_MAX = 20000  # what is more is put into the cache without a server
 
 MBSYNC = """
 IMAPAccount a
@@ -112,7 +113,7 @@ def first_sync(account, delay, rounds, work):
                 wire[name] = (proxy.turnarounds, proxy.bytes["up"], proxy.bytes["down"])
                 if name == "imapfs":
                     verify_complete(mount, account)
-                    wire["rss"] = max(wire.get("rss", 0), peak_rss(mount.pid))
+                    wire["rss"] = max(wire.get("rss", 0), scale.peak_rss(mount.pid))
                     mount.unmount()
                     mount.close()
             results[name].append(took)
@@ -164,96 +165,16 @@ def verify_complete(mount, account):
     assert (files, size) == (account.count, account.size), (files, size)
 
 
-def peak_rss(pid):
-    """Megabytes."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return int(re.search(r"VmHWM:\s+(\d+)", f.read()).group(1)) / 1024
-
-
-def warm_tools(point, reference, rounds):
-    """Seconds on the mount and on the plain copy, in turn: {tool: (mount, plain)}."""
-    tools = {
-        "find -newermt -size": ("find", "{}", "-newermt", "2022-01-01", "-size", "+20k"),
-        "ls -lR": ("ls", "-lR", "{}"),
-    }
-    found = {}
-    for name, words in tools.items():
-        pairs = ([], [])
-        for _ in range(rounds + 1):
-            for times, where in zip(pairs, (point, reference)):
-                times.append(timed(*[w.replace("{}", where) for w in words])[0])
-        found[name] = tuple(statistics.median(times[1:]) for times in pairs)
-    return found
-
-
-def grep(where):
-    """A word that no message holds: every byte is read."""
-    took, out = timed("grep", "-r", "zqxjkwv", where)
-    assert out == b"", "the word was meant to be in no message"
-    return took
-
-
-def grep_names(where):
-    """What holds a word: most files are read in part only."""
-    took, out = timed("grep", "-rlaF", "needle", where)
-    return took, sorted(os.path.relpath(p, where.encode()) for p in out.splitlines())
-
-
 def on_the_mount(account, rounds, work):
-    """grep on fresh mounts and again, find, ls, rsync; all against a copy on disk."""
+    """First and second passes on fresh mounts, beside a copy on disk and that through bindfs."""
     directory = tempfile.mkdtemp(prefix="mount", dir=work)
     _, mount = run_imapfs(directory, account.server.port)
-    rows = {}
     try:
-        plain = os.path.join(work, "plain")
-        timed("cp", "-a", mount.point, plain)
         mount.unmount()
-        passes = {"grep -r, first": [], "grep -r, second": [], "grep -r, third": []}
-        base = {name: [] for name in passes}
-        passes_l, base_l = [], []
-        grep(plain)
-        for _ in range(rounds):
-            settle()
-            mount.start()
-            mount.sync()
-            for name, times in passes.items():
-                times.append(grep(mount.point))
-                base[name].append(grep(plain))
-            mount.unmount()
-            mount.start()
-            mount.sync()
-            took, hits = grep_names(mount.point)
-            passes_l.append(took)
-            took, expected = grep_names(plain)
-            base_l.append(took)
-            assert hits == expected, "grep found something else on the mount"
-            rss = peak_rss(mount.pid)
-            mount.unmount()
-        for name in passes:
-            rows[name] = (statistics.median(passes[name]), statistics.median(base[name]))
-        rows["grep -rl, first"] = (statistics.median(passes_l), statistics.median(base_l))
-        mount.start()
-        mount.sync()
-        timed("ls", "-lR", mount.point)
-        rows.update(warm_tools(mount.point, plain, rounds))
-        rows.update(copies(mount.point, plain, work))
-        rss = max(rss, peak_rss(mount.pid))
+        scale.compare(scale.Mounted(mount), (*scale.FRESH, "grep -rl"), rounds, account.size,
+                      60, work)
     finally:
         mount.close()
-    return rows, rss
-
-
-def copies(point, plain, work):
-    rows = {}
-    pairs = {"rsync -a": ([], []), "rsync -a, again": ([], [])}
-    for times, (where, target) in enumerate(((point, "copy-a"), (plain, "copy-b"))):
-        target = os.path.join(work, target)
-        for name in pairs:
-            settle()
-            pairs[name][times].append(timed("rsync", "-a", where + "/", target + "/")[0])
-    for name, (a, b) in pairs.items():
-        rows[name] = (a[0], b[0])
-    return rows
 
 
 def resync(words, work):
@@ -327,10 +248,6 @@ def one_flag(server, messages, work):
 
 
 SERVERS = {"dovecot": Dovecot, "cyrus": Cyrus}
-TARGETS = {"grep -r, first": "2.5", "grep -r, second": "1.3", "grep -r, third": "1.3",
-           "find -newermt -size": "1.1", "ls -lR": "1.1"}
-
-
 def report_sync(delay, medians, wire):
     print(f"\nfirst sync, {delay * 1000:.0f} ms round trip")
     print(f"  {'':22}{'seconds':>9}{'turnarounds':>13}{'bytes up':>12}{'bytes down':>13}")
@@ -356,6 +273,8 @@ def main():
                         help="of --only scale: maildir or another word of mount_probe")
     words = parser.parse_args()
     work = tempfile.mkdtemp(prefix="imapfs-bench-", dir="/tmp")
+    if words.only == "mount" and words.messages > SERVER_MAX:
+        words.only = "scale"
     if words.only in ("resync", "scale", "compress"):
         try:
             if words.only == "resync":
@@ -379,12 +298,10 @@ def main():
                 report_sync(delay / 1000, medians, wire)
                 rss = max(rss, wire["rss"])
         if words.only != "sync":
-            rows, peak = on_the_mount(account, words.rounds, work)
-            rss = max(rss, peak)
-            print(f"\non the mount\n  {'':22}{'mount s':>9}{'plain s':>9}{'ratio':>8}{'target':>8}")
-            for name, (a, b) in rows.items():
-                print(f"  {name:22}{a:9.2f}{b:9.2f}{a / b:8.2f}{TARGETS.get(name, ''):>8}")
-        print(f"\npeak RSS of the daemon {rss:.1f} MB (target 60)")
+            print("\non the mount")
+            on_the_mount(account, words.rounds, work)
+        if rss:
+            print(f"\npeak RSS of the daemon in the first sync {rss:.1f} MB (target 60)")
     finally:
         account.server.close()
         shutil.rmtree(work, ignore_errors=True)
