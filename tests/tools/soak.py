@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -163,6 +164,7 @@ def main():
     parser.add_argument("--messages", type=int, default=100000, help="under load")
     parser.add_argument("--seed", type=int, default=1)
     words = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # nothing is left behind
     work = tempfile.mkdtemp(prefix="imapfs-soak-", dir="/tmp")
     os.chmod(work, 0o711)
     with Dovecot() as server:
