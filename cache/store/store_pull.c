@@ -197,9 +197,12 @@ static int find_expected(struct store *s, int64_t mailbox, const struct store_de
 	if (r <= 0 || (!d->message_id && !d->emailid))
 		return r < 0 ? r : 0;
 	r = store_db_ids(&s->db, &ids,
-	                 "SELECT id FROM message WHERE mailbox = ?1 AND uid IS NULL AND"
-	                 " ((emailid = ?2) OR (message_id = ?3 AND server_size = ?4"
-	                 " AND (aside = 0 OR date = ?5))) ORDER BY id LIMIT 8",
+	                 "SELECT id FROM message INDEXED BY message_unsure_content"
+	                 " WHERE mailbox = ?1 AND uid IS NULL AND emailid = ?2"
+	                 " UNION SELECT id FROM message INDEXED BY message_unsure"
+	                 " WHERE mailbox = ?1 AND uid IS NULL AND message_id = ?3"
+	                 " AND server_size = ?4 AND (aside = 0 OR date = ?5)"
+	                 " ORDER BY id LIMIT 8",
 	                 "issii", mailbox, d->emailid, d->message_id, (int64_t)d->size, d->date);
 	if (r < 0 || ids.n == 0)
 		return r;

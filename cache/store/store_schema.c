@@ -151,6 +151,13 @@ static const char *const steps[] = {
 
 	/* Gmail's, one a line; NULL: unknown */
 	"ALTER TABLE message ADD COLUMN labels TEXT;",
+
+	/* One step each, however many messages are of one content or wait to be recognised */
+	"DROP INDEX message_emailid;"
+	"CREATE INDEX message_content ON message (emailid, server_size, body)"
+	" WHERE emailid IS NOT NULL;"
+	"CREATE INDEX message_unsure ON message (mailbox, message_id) WHERE uid IS NULL;"
+	"CREATE INDEX message_unsure_content ON message (mailbox, emailid) WHERE uid IS NULL;",
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))

@@ -61,6 +61,40 @@ static void fill(struct world *w, int64_t mailbox, uint32_t count)
 	}
 }
 
+/* Steps of SQLite's machine since last asked. */
+static int64_t worked(struct world *w)
+{
+	int64_t steps = 0;
+
+	for (int i = 0; i < STORE_DB_SLOTS; i++) {
+		if (w->s->db.slot[i].st)
+			steps += sqlite3_stmt_status(w->s->db.slot[i].st, SQLITE_STMTSTATUS_VM_STEP,
+			                             1);
+	}
+	return steps;
+}
+
+static void fill_alike(struct world *w, int64_t mailbox, uint32_t from, uint32_t count,
+                       bool one_content)
+{
+	char message_id[32], emailid[32];
+
+	OK(store_batch_begin(w->s));
+	for (uint32_t i = 0; i < count; i++) {
+		struct store_descriptor d = { .uid = from + i,
+			                      .flags = "",
+			                      .size = 1000,
+			                      .date = 1700000000,
+			                      .message_id = message_id,
+			                      .emailid = emailid };
+
+		snprintf(message_id, sizeof(message_id), "<%u@example.org>", i);
+		snprintf(emailid, sizeof(emailid), "M%u", one_content ? 0 : i);
+		OK(store_pull_descriptor(w->s, mailbox, &d));
+	}
+	OK(store_batch_commit(w->s));
+}
+
 static uint32_t list(struct world *w, int part)
 {
 	static struct store_node page[128];
@@ -135,6 +169,28 @@ static void test_changes(void **state)
 	assert_in_range(scanned(w), 0, 50); /* the few mailboxes and actions there are */
 }
 
+/* Messages of one content, and all of a mailbox that has been numbered anew. */
+static void test_recognising(void **state)
+{
+	struct world *w = *state;
+	int64_t mailbox[2] = { w->inbox, w->work }, learned[2], again[2];
+	uint32_t count[2] = { 500, 4000 };
+
+	for (int i = 0; i < 2; i++) {
+		(void)worked(w);
+		fill_alike(w, mailbox[i], 1, count[i], true);
+		learned[i] = worked(w) / count[i];
+		OK(store_pull_reset(w->s, mailbox[i], 7777));
+		fill_alike(w, mailbox[i], 1, count[i], false);
+		OK(store_pull_reset(w->s, mailbox[i], 8888));
+		(void)worked(w);
+		fill_alike(w, mailbox[i], 1, count[i], false);
+		again[i] = worked(w) / count[i];
+	}
+	assert_true(learned[1] < 2 * learned[0]);
+	assert_true(again[1] < 2 * again[0]);
+}
+
 static void body_of(struct world *w, int64_t id, const char *data, size_t len)
 {
 	struct store_body_writer *b = NULL;
@@ -183,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_listing_and_lookup, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_changes, world_up, world_down),
+		cmocka_unit_test_setup_teardown(test_recognising, world_up, world_down),
 		cmocka_unit_test_setup_teardown(test_scattered_reads, world_up, world_down),
 	};
 
