@@ -125,7 +125,7 @@ def test_lost_found(lying):
             act()
         assert refused.value.errno in (errno.EPERM, errno.EACCES)
     os.unlink(one)
-    assert not os.path.exists(mount.path("INBOX", "one.eml"))
+    wait_until(lambda: not os.path.exists(mount.path("INBOX", "one.eml")), 30, "it is not there any more")
     with open(two, "rb") as kept:
         rule.remove()
         queue(mount, "retry", parked(mount)[0][0])

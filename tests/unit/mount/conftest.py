@@ -79,7 +79,7 @@ class Probe:
         process, self.process = self.process, None
         process.send_signal(sig)
         try:
-            process.wait(15)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             for task in sorted(os.listdir(f"/proc/{process.pid}/task")):
                 with open(f"/proc/{process.pid}/task/{task}/wchan") as f:

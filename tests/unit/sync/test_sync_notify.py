@@ -73,8 +73,8 @@ def test_wanted_meanwhile(tmp_path):
         server.lie("^NOTIFY", slow)
         with Driven(tmp_path, server.port, **options()) as d:
             d.wait()
-            assert under_way.wait(10)
-            d.do("body", "Work/1.eml", 10000)
+            assert under_way.wait(30)
+            d.do("body", "Work/1.eml", 30000)
 
 
 def test_disabled(tmp_path):
@@ -111,7 +111,7 @@ def test_real_server(tmp_path):
         other.append("Sent", b"Subject: x\r\n\r\nx\r\n")
         with Driven(tmp_path, dovecot.port, **options()) as d:
             d.wait()
-            d.until(lambda: "NOTIFY SET" in d.text(), 20)
+            d.until(lambda: "NOTIFY SET" in d.text(), 30)
             other.append("Sent", b"Subject: y\r\n\r\ny\r\n")
             d.until(lambda: set(paths(d, "Sent")) == {1, 2}, 30)
             other.create("Fresh")
