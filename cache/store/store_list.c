@@ -123,6 +123,15 @@ static int take_rights(struct store *s, int64_t mailbox, const char *said)
 	return r == 0 && sqlite3_changes(s->db.h) > 0 ? store_rights_apply(s, mailbox) : r;
 }
 
+static int take_size(struct store *s, int64_t mailbox, uint64_t size)
+{
+	return size > INT64_MAX ? 0
+	                        : store_db_run(&s->db,
+	                                       "UPDATE mailbox SET size = ?2 WHERE id = ?1"
+	                                       " AND size != ?2",
+	                                       "ii", mailbox, INT(size));
+}
+
 static int take_entry(struct store *s, const struct store_list_entry *e)
 {
 	bool dead = wordset_has(e->attributes, "\\Noselect") ||
@@ -142,6 +151,8 @@ static int take_entry(struct store *s, const struct store_list_entry *e)
 		"isiii", id, attributes, INT(e->delimiter), INT(!dead), INT(e->subscribed));
 	if (r == 0 && sqlite3_changes(s->db.h) > 0)
 		store_txn_note(s, STORE_CHANGE_ATTR, id, 0, NULL);
+	if (r == 0 && e->has_size)
+		r = take_size(s, id, e->size);
 	return r == 0 && e->rights ? take_rights(s, id, e->rights) : r;
 }
 

@@ -12,7 +12,7 @@
 	" coalesce((SELECT kind = 10 FROM op WHERE op.mailbox = mailbox.id AND kind IN (10, 11)" \
 	" ORDER BY seq DESC LIMIT 1), subscribed), read_only,"                                   \
 	" uidnotsticky, keywords_ok, uidvalidity, uidnext, highestmodseq, messages, unseen,"     \
-	" permanent_flags, mailboxid, profile, missing_since_ms, rights"
+	" permanent_flags, mailboxid, profile, missing_since_ms, rights, size"
 
 static void read_mailbox(sqlite3_stmt *st, struct store_mailbox *m)
 {
@@ -36,6 +36,7 @@ static void read_mailbox(sqlite3_stmt *st, struct store_mailbox *m)
 		.profile = (enum store_profile)sqlite3_column_int(st, 16),
 		.missing_since_ms = sqlite3_column_int64(st, 17),
 		.rights = store_db_dup(st, 18),
+		.size = sqlite3_column_int64(st, 19),
 	};
 }
 

@@ -25,6 +25,7 @@ struct store_mailbox {
 	uint32_t uidnext;       /* 0: unknown.  Of the last complete pass */
 	uint64_t highestmodseq; /* 0: none.  Of the last complete pass (RFC 7162 6) */
 	uint32_t messages, unseen;
+	int64_t size; /* of all messages, at the beginning of the last session; -1: unknown */
 	char *permanent_flags;
 	char *rights;    /* RFC 4314, as store_rights_check() reads them; NULL: unknown */
 	char *mailboxid; /* RFC 8474; NULL */

@@ -15,6 +15,8 @@ struct store_list_entry {
 	const char *attributes;
 	bool subscribed;
 	const char *rights; /* of MYRIGHTS (RFC 4314); NULL: not known now */
+	bool has_size;
+	uint64_t size; /* of all messages, by STATUS (RFC 8438) */
 };
 
 /* Adds and updates mailboxes.  Those that the answer does not name are only marked missing

@@ -158,6 +158,9 @@ static const char *const steps[] = {
 	" WHERE emailid IS NOT NULL;"
 	"CREATE INDEX message_unsure ON message (mailbox, message_id) WHERE uid IS NULL;"
 	"CREATE INDEX message_unsure_content ON message (mailbox, emailid) WHERE uid IS NULL;",
+
+	/* By STATUS (RFC 8438); -1: unknown */
+	"ALTER TABLE mailbox ADD COLUMN size INTEGER NOT NULL DEFAULT -1;",
 };
 
 #define VERSION ((int64_t)(sizeof(steps) / sizeof(steps[0])))

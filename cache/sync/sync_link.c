@@ -6,12 +6,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "log.h"
 #include "mem.h"
 #include "sync_priv.h"
 #include "wordset.h"
 
-enum { RENUMBERED_MAX = 1000 }; /* by one VANISHED; above it the numbers are learned anew */
+enum {
+	RENUMBERED_MAX = 1000, /* by one VANISHED; above it the numbers are learned anew */
+	MATCH_MIN = 64         /* messages of a mailbox where that is worth its bytes */
+};
 
 /* A command that has not ended. */
 struct sync_call {
@@ -111,7 +115,7 @@ int sync_link_connect(struct sync_link *l, struct err_reason *why)
 	pthread_mutex_lock(&s->lock);
 	l->since = s->drop_links;
 	l->progressed = false;
-	l->rights_known = false;
+	l->rights_known = l->sizes_known = l->unpaged = false;
 	if (read(l->cancel_fd, &drained, sizeof(drained)) < 0)
 		drained = 0;
 	r = s->stopping || s->paused ? ERR_CANCELED : 0;
@@ -511,6 +515,33 @@ int sync_link_exec(struct sync_link *l, struct imap_cmd **cmd, struct sync_box *
 
 /* ---- SELECT ---- */
 
+/* Which UID some message numbers had, fewer and fewer towards the beginning: a server that has
+ * forgotten what was expunged need not name all that is not there (RFC 7162 3.2.5.2). */
+static void add_match(struct sync_link *l, const struct store_mailbox *m, struct imap_cmd *cmd)
+{
+	_cleanup_free_ uint32_t *uids = NULL;
+	struct buf numbers = BUF_INIT(1024), values = BUF_INIT(1024);
+	size_t count = 0, step;
+
+	if (m->messages < MATCH_MIN || store_pull_uids(l->store, m->id, &uids, &count) < 0 ||
+	    count != m->messages || uids[count - 1] >= m->uidnext) {
+		imap_cmd_rawf(cmd, "(QRESYNC (%u %llu 1:%u))", m->uidvalidity,
+		              (unsigned long long)m->highestmodseq, m->uidnext - 1);
+		return;
+	}
+	for (step = 1; step * 2 < count; step *= 2)
+		;
+	for (; step > 0; step /= 2) {
+		(void)buf_printf(&numbers, "%s%zu", numbers.len ? "," : "", count - step + 1);
+		(void)buf_printf(&values, "%s%u", values.len ? "," : "", uids[count - step]);
+	}
+	imap_cmd_rawf(cmd, "(QRESYNC (%u %llu 1:%u (%s %s)))", m->uidvalidity,
+	              (unsigned long long)m->highestmodseq, m->uidnext - 1, numbers.data,
+	              values.data);
+	buf_release(&numbers);
+	buf_release(&values);
+}
+
 static struct sync_box *select_as(struct sync_link *l, const struct store_mailbox *m, bool resync)
 {
 	struct sync_box *b = mem_alloc(sizeof(*b));
@@ -529,8 +560,7 @@ static struct sync_box *select_as(struct sync_link *l, const struct store_mailbo
 	};
 	imap_cmd_mailbox(cmd, m->wire_name);
 	if (resync)
-		imap_cmd_rawf(cmd, "(QRESYNC (%u %llu 1:%u))", m->uidvalidity,
-		              (unsigned long long)m->highestmodseq, m->uidnext - 1);
+		add_match(l, m, cmd);
 	else if (sync_modseq_offered(l))
 		imap_cmd_raw(cmd, "(CONDSTORE)");
 	l->selected = true;

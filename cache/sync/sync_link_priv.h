@@ -61,6 +61,7 @@ struct sync_link {
 	int cancel_fd;                /* readable: stop connecting */
 	uint64_t since;               /* sync->drop_links when it was opened */
 	bool rights_known;            /* all mailboxes were asked for MYRIGHTS */
+	bool sizes_known;             /* and for their SIZE */
 	bool progressed;              /* an action is done since: the link was worth having */
 	struct store *store;
 	struct sync_call *first, *last; /* outstanding, in order of sending */
@@ -68,6 +69,7 @@ struct sync_link {
 	bool selected;                  /* a mailbox may be selected: what was sent last said so */
 	bool qresync;                   /* "* ENABLED QRESYNC" came */
 	bool plain;                     /* mod-sequences were refused: not asked for any more */
+	bool unpaged;                   /* PARTIAL was */
 	bool unfinished, busy;          /* the last pass: something was refused, for now only */
 	enum { SYNC_NOTIFY_UNASKED, SYNC_NOTIFY_ASKED, SYNC_NOTIFY_ON } notify;
 	bool news;            /* something changed where this link does not look */

@@ -101,11 +101,16 @@ static void on_list_data(void *ctx, const struct imap_resp *r)
 
 /* ---- Asking ---- */
 
+/* The size, which some servers have to count, once in a session (RFC 8438). */
 static const char *status_items(const struct sync_link *l)
 {
+	bool size = sync_link_has(l, "STATUS=SIZE") && !l->sizes_known;
+
 	if (sync_modseq_offered(l))
-		return "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)";
-	return "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN)";
+		return size ? "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ SIZE)"
+		            : "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ)";
+	return size ? "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN SIZE)"
+	            : "(MESSAGES UIDNEXT UIDVALIDITY UNSEEN)";
 }
 
 /* One command for names, uses, subscriptions and numbers. */
@@ -184,6 +189,8 @@ static int record(struct sync_link *l, struct sync_list *list)
 			.attributes = list->items[i].attributes,
 			.subscribed = list->items[i].subscribed,
 			.rights = list->items[i].rights,
+			.has_size = list->items[i].status.has_size,
+			.size = list->items[i].status.size,
 		};
 	if (list->left_out > 0)
 		log_warn("sync: %zu mailboxes are not shown: their names are too long or too deep, "
@@ -232,6 +239,7 @@ int sync_list_pull(struct sync_link *l, struct sync_list *out)
 	if (sync_link_up(l))
 		r = ask_status(l, out);
 	l->data = NULL;
+	l->sizes_known = true;
 	if (sync_link_up(l) && out->complete)
 		sync_list_follow(l, out);
 	if (!sync_link_up(l))

@@ -26,6 +26,9 @@
  *
  * and where it still does not, or the server will not speak of changes, all is asked for as above.
  *
+ * Where the server can give a range page by page (PARTIAL, RFC 9394), a sparse one is asked for so and
+ * not searched, unless the number of messages does not bear out that this was all of it.
+ *
  * Where the profile wants new messages only, none but the first command is sent, and nothing is taken
  * for gone.
  */
@@ -50,9 +53,11 @@ struct sync_scan {
 	bool to_the_end;                      /* a command went up to "*" */
 	uint32_t named_count, new_count, top; /* top: highest UID named */
 	struct sync_facts facts;
+	struct sync_uids fresh;     /* not known before; each once when settling */
 	struct sync_uids found;     /* by UID SEARCH */
 	struct sync_uids strangers; /* in the old range, but not known */
 	bool sparse, asked, met, late, doubted;
+	bool paged;             /* the new ones come page by page */
 	bool changes;           /* by mod-sequence */
 	bool compared, merged;  /* a search for all known UIDs is sent; its answer is looked at */
 	bool unplaced;          /* something came before the UIDVALIDITY that it belongs to */
@@ -118,7 +123,7 @@ static void on_fetch(struct sync_scan *c, const struct imap_resp *r)
 		c->named_count += !c->named[i];
 		c->named[i] = true;
 	} else if (whole) {
-		c->new_count++;
+		sync_uids_add(&c->fresh, uid);
 	} else {
 		if (uid <= c->last && !c->new_only)
 			sync_uids_add(&c->strangers, uid);
@@ -248,15 +253,41 @@ static bool is_sparse(uint32_t span, uint32_t messages)
 	return span > SPARSE_MIN && span / SPARSE > messages;
 }
 
+/* The newest first; a page is counted from the end, so what arrives meanwhile lets two overlap. */
+static void send_pages(struct sync_scan *c, uint32_t messages)
+{
+	size_t old = sync_uids_from(c->known, c->known_count, c->last + 1);
+	uint32_t count = messages > old ? messages - (uint32_t)old : 0;
+
+	c->paged = c->to_the_end = true;
+	for (uint32_t done = 0; done == 0 || done < count; done += GROUP) {
+		struct imap_cmd *cmd = imap_cmd_new("UID FETCH");
+
+		imap_cmd_rawf(cmd, "%u:*", c->last + 1);
+		imap_cmd_raw(cmd, c->descriptor);
+		imap_cmd_rawf(cmd, "(PARTIAL -%u:-%u)", done + 1, done + GROUP);
+		sync_link_send(c->link, &cmd, c->box, on_done, c);
+	}
+}
+
+static void send_sparse(struct sync_scan *c, uint32_t messages)
+{
+	if (sync_link_has(c->link, "PARTIAL") && !c->link->unpaged && !c->new_only) {
+		send_pages(c, messages);
+		return;
+	}
+	c->sparse = true;
+	send_search(c, c->last + 1, 0);
+}
+
 static void send_plain(struct sync_scan *c)
 {
 	if (c->uidnext != c->last + 1) {
 		uint32_t messages = c->seen_messages == UINT32_MAX ? c->box->exists
 		                                                   : c->seen_messages;
 
-		c->sparse = c->uidnext > c->last && is_sparse(c->uidnext - c->last, messages);
-		if (c->sparse)
-			send_search(c, c->last + 1, 0);
+		if (c->uidnext > c->last && is_sparse(c->uidnext - c->last, messages))
+			send_sparse(c, messages);
 		else
 			send_new(c);
 	}
@@ -344,6 +375,7 @@ void sync_scan_free(struct sync_scan **scan)
 	free(c->known);
 	free(c->named);
 	free(c->descriptor);
+	sync_uids_release(&c->fresh);
 	sync_uids_release(&c->found);
 	sync_uids_release(&c->strangers);
 	free(c);
@@ -406,11 +438,12 @@ static void fall_back(struct sync_scan *c)
 	if (!c->box->ok && c->link->box == c->box)
 		sync_box_unref(&c->link->box);
 	c->changes = c->sparse = c->asked = c->met = c->late = c->compared = c->to_the_end = false;
-	c->unplaced = false;
+	c->unplaced = c->paged = false;
 	c->err = 0;
 	c->named_count = c->new_count = c->top = 0;
 	for (size_t i = 0; i < c->known_count; i++)
 		c->named[i] = false;
+	sync_uids_clear(&c->fresh);
 	sync_uids_clear(&c->found);
 	sync_uids_clear(&c->strangers);
 	c->uidnext = 0; /* up to the end, whatever it was */
@@ -454,9 +487,17 @@ static bool next_compare(struct sync_scan *c, const struct sync_uids *gone)
 /* Queues the next step that the answers call for; false when there is none. */
 static bool next_step(struct sync_scan *c, const struct sync_uids *gone)
 {
+	if (c->paged && c->named_count + c->new_count < c->box->exists) {
+		c->paged = false;
+		c->sparse = true;
+		reselect(c);
+		send_search(c, c->last + 1, 0);
+		return true;
+	}
 	if (c->sparse && !c->asked) {
 		c->asked = c->to_the_end = true;
 		sync_uids_drop_upto(&c->found, c->last);
+		sync_uids_minus(&c->found, &c->fresh);
 		reselect(c);
 		send_listed(c, &c->found);
 		return c->found.count > 0 || next_step(c, gone);
@@ -528,6 +569,11 @@ int sync_scan_settle(struct sync_scan *c)
 	struct sync_uids gone = { 0 };
 	int r;
 
+	if (c->paged && is_refused(c) && c->box->ok) {
+		c->link->unpaged = true;
+		fall_back(c);
+		return 0;
+	}
 	if (c->changes && is_refused(c)) {
 		c->refused = c->link->plain = true;
 		fall_back(c);
@@ -541,6 +587,8 @@ int sync_scan_settle(struct sync_scan *c)
 	flush_facts(c);
 	if (c->err < 0)
 		return c->err;
+	sync_uids_sort(&c->fresh);
+	c->new_count = (uint32_t)c->fresh.count;
 	if (c->changes && is_untrue(c)) {
 		fall_back(c);
 		return 0;

@@ -24,7 +24,7 @@ static void print_line(const char *name, char *value, ssize_t len)
 {
 	for (ssize_t i = 0; i < len; i++)
 		if ((unsigned char)value[i] < 0x20 || value[i] == 0x7f)
-			value[i] = '?';
+			value[i] = value[i] == '\n' ? ',' : '?';
 	(void)printf("%s: %.*s\n", name, (int)len, value);
 }
 

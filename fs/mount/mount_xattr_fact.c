@@ -149,6 +149,11 @@ static void box_unseen(const struct store_mailbox *box, struct buf *out)
 	put_number(out, box->unseen, box->uidvalidity != 0);
 }
 
+static void box_size(const struct store_mailbox *box, struct buf *out)
+{
+	put_number(out, (uint64_t)box->size, box->size >= 0);
+}
+
 static void box_use(const struct store_mailbox *box, struct buf *out)
 {
 	_cleanup_free_ char *use = mount_special_use(box->attributes);
@@ -202,6 +207,7 @@ static const struct mailbox_fact mailbox_facts[] = {
 	{ "highestmodseq", box_highestmodseq, NULL },
 	{ "messages", box_messages, NULL },
 	{ "unseen", box_unseen, NULL },
+	{ "size", box_size, NULL },
 	{ "special-use", box_use, NULL },
 	{ "mailboxid", box_mailboxid, NULL },
 	{ "rights", box_rights, NULL },

@@ -92,3 +92,16 @@ def test_single_uploads(lying):
     mount.sync()
     assert sorted(server.bodies("Work")) == sorted(mail(n) for n in range(10, 15))
     assert len(server.seen("^APPEND")) == 5
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_size_of_a_mailbox(lying, offered):
+    """Of all its messages, asked for once in a session: some servers have to count. R289"""
+    server, mount = lying([*UIDPLUS, "LIST-EXTENDED", "LIST-STATUS", *(["STATUS=SIZE"] if offered else [])])
+    mount.sync()
+    told = len(server.seen(r"\bSIZE\)"))
+    size = sum(len(body) for body in server.bodies("INBOX"))
+    assert (f"size: {size}\n" in mount.run("info", mount.path("INBOX")).stdout) == offered
+    assert (told > 0) == offered
+    mount.sync()
+    assert len(server.seen(r"\bSIZE\)")) == told

@@ -9,7 +9,7 @@ MODERN = ("QRESYNC", "CONDSTORE")
 BARE = MODERN + ("UIDPLUS", "MOVE", "IDLE", "NOTIFY", "MULTIAPPEND", "LITERAL+", "LIST-EXTENDED",
                  "LIST-STATUS", "SPECIAL-USE", "ESEARCH", "SEARCHRES", "ENABLE", "UNSELECT", "ID",
                  "NAMESPACE", "SASL-IR", "BINARY", "QUOTA", "ACL", "STATUS=SIZE", "CHILDREN",
-                 "RIGHTS=texk", "METADATA", "WITHIN", "SORT", "ESORT", "SAVEDATE")
+                 "RIGHTS=texk", "METADATA", "WITHIN", "SORT", "ESORT", "SAVEDATE", "PARTIAL")
 LEVELS = {"qresync": (), "condstore": ("QRESYNC",), "plain": MODERN, "bare": BARE}
 
 

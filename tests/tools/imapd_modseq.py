@@ -16,6 +16,7 @@ class Modseq:
         self.notify = None      # what was told of mailboxes, by name; None: NOTIFY is off
         self.box = None
         self.view = []
+        self.matched = []       # message numbers and UIDs of the last QRESYNC
 
     def offers(self, word):
         """Whether it may be used now; IMAP4rev2, alone or enabled, brings what it absorbed."""
@@ -94,6 +95,8 @@ class Modseq:
         if "QRESYNC" in words:
             validity, modseq, *known = words[words.index("QRESYNC") + 1]
             if int(validity) == self.box.uidvalidity:
+                match = next((w for w in known if isinstance(w, list)), None)
+                self.matched = [list(map(int, text_of(w).split(","))) for w in match or []]
                 known = text_of(known[0]) if known and not isinstance(known[0], list) else "1:*"
                 lines += self.vanished_since(int(modseq), known)
                 lines += [self.fetch_line(n, m, ["UID", "FLAGS", "MODSEQ"])
@@ -120,6 +123,8 @@ class Modseq:
         if not isinstance(command.args[1], list) or len(command.args) < 3:
             return (lambda message: True), []
         words = [text_of(w).upper() for w in command.args[2]]
+        if words[0] == "PARTIAL":
+            return (lambda message: True), []
         if "CHANGEDSINCE" not in words or self.modseq_of(self.box) is None:
             raise Refused("BAD strange modifier")
         since = int(words[words.index("CHANGEDSINCE") + 1])
@@ -132,3 +137,16 @@ class Modseq:
             raise Refused("BAD VANISHED is for QRESYNC")
         return (lambda message: message.modseq > since), \
             self.vanished_since(since, text_of(command.args[0]))
+
+    def page(self, command, chosen):
+        """RFC 9394: what PARTIAL leaves of the messages; counted from the end where negative."""
+        words = [text_of(w).upper() for w in command.args[2]] if len(command.args) > 2 and \
+            isinstance(command.args[2], list) else []
+        if "PARTIAL" not in words:
+            return chosen
+        if not self.offers("PARTIAL") or not command.name.startswith("UID "):
+            raise Refused("BAD strange modifier")
+        ends = sorted(abs(int(n)) for n in words[words.index("PARTIAL") + 1].split(":"))
+        if "-" in words[words.index("PARTIAL") + 1]:
+            return chosen[::-1][ends[0] - 1:ends[1]][::-1]
+        return chosen[ends[0] - 1:ends[1]]

@@ -239,6 +239,8 @@ class Session(Modseq):
         values = {"MESSAGES": len(box.messages), "UIDNEXT": box.uidnext, "RECENT": 0,
                   "UIDVALIDITY": box.uidvalidity,
                   "UNSEEN": sum("\\Seen" not in m.flags for m in box.messages)}
+        if self.offers("STATUS=SIZE"):
+            values["SIZE"] = sum(m.size for m in box.messages)
         if "APPENDLIMIT" in self.server.capabilities:
             values["APPENDLIMIT"] = "NIL" if box.append_limit is None else box.append_limit
         words = [f"{w.upper()} {values[w.upper()]}" for w in command.args[1] if w.upper() in values]
@@ -415,7 +417,7 @@ class Session(Modseq):
         reply = Reply()
         changed, vanished = self.fetch_modifiers(command, items)
         reply.untagged += vanished
-        for number, message in self._chosen(command):
+        for number, message in self.page(command, self._chosen(command)):
             if not changed(message):
                 continue
             if any(i.upper().startswith("BODY[") for i in items) and not self.read_only:
