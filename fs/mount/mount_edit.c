@@ -53,7 +53,7 @@ static bool belong_together(const struct store_node *message, const struct store
 	       message->parent == file->parent && store_name_is_scratch(message->name);
 }
 
-bool mount_edit_settle(struct mount *m, struct store *s, int64_t file)
+bool mount_edit_settle(struct mount *m, struct store *s, int64_t file, int64_t *became)
 {
 	struct store_node message, now;
 	bool joined = false;
@@ -64,5 +64,7 @@ bool mount_edit_settle(struct mount *m, struct store *s, int64_t file)
 	    store_node_get(s, file, &now) == 0 && belong_together(&message, &now))
 		joined = mount_edit_join(m, s, &message, &now, STORE_EDIT_KEEP) == 0;
 	mount_files_unlock(m);
+	if (joined)
+		*became = id;
 	return joined;
 }

@@ -19,7 +19,7 @@ int mount_edit_join(struct mount *m, struct store *s, const struct store_node *m
 bool mount_edit_unlink(struct mount *m, const struct store_node *message);
 
 /* A file rests: true when it was the new content of a message set aside, whose old bytes stay
- * under the backup name as a local file. */
-bool mount_edit_settle(struct mount *m, struct store *s, int64_t file);
+ * under the backup name as a local file; *became: the message. */
+bool mount_edit_settle(struct mount *m, struct store *s, int64_t file, int64_t *became);
 
 #endif

@@ -35,8 +35,8 @@ struct mount_settle {
 
 /* What a pass has to look at. */
 struct due {
-	int64_t ids[SETTLE_BATCH];
-	size_t count;
+	int64_t *ids;
+	size_t count, room;
 	int64_t now_ms, next_ms;
 	int hold_ms;
 	bool at_once;
@@ -52,10 +52,15 @@ static void collect(struct mount *m, struct mount_file *f, void *ctx)
 		return;
 	if (at < f->look_ms)
 		at = f->look_ms;
-	if ((due->at_once || at <= due->now_ms) && due->count < SETTLE_BATCH)
+	if (due->at_once || (at <= due->now_ms && due->count < SETTLE_BATCH)) {
+		if (due->count == due->room) {
+			due->room += SETTLE_BATCH;
+			due->ids = mem_realloc(due->ids, due->room, sizeof(*due->ids));
+		}
 		due->ids[due->count++] = f->id;
-	else if (at < due->next_ms)
+	} else if (at < due->next_ms) {
 		due->next_ms = at;
+	}
 }
 
 /* Takes a file off the list; what is worth keeping of it stays. */
@@ -137,7 +142,7 @@ static void look_at(struct mount_settle *s, int64_t id, bool at_once)
 	struct mount *m = s->m;
 	struct store_node n;
 	unsigned int change = 0;
-	int64_t changed_ms = 0, now = clock_mono_ms();
+	int64_t changed_ms = 0, now = clock_mono_ms(), message;
 	int r = record(s, id, &change, &changed_ms);
 
 	if (r == 0)
@@ -167,8 +172,13 @@ static void look_at(struct mount_settle *s, int64_t id, bool at_once)
 	case MOUNT_HELD_NO:
 		break;
 	}
-	if (n.kind == STORE_KIND_FILE && mount_edit_settle(m, s->store, id))
-		return; /* the message it became is looked at in its turn */
+	if (n.kind == STORE_KIND_FILE && mount_edit_settle(m, s->store, id, &message)) {
+		if (at_once) { /* else it is looked at in its turn */
+			mount_await_told(m, clock_mono_ms() + SETTLE_AGAIN_MS);
+			look_at(s, message, true);
+		}
+		return;
+	}
 	r = mount_make_message(m, s->store, &n, change);
 	if (r == ERR_INVAL)
 		rest(m, id, change);
@@ -191,9 +201,10 @@ static int64_t pass(struct mount_settle *s, bool at_once)
 	mount_files_unlock(s->m);
 	for (size_t i = 0; i < due->count && !atomic_load(&s->m->stop); i++)
 		look_at(s, due->ids[i], at_once);
-	next = due->count == SETTLE_BATCH ? due->now_ms : due->next_ms;
+	next = !at_once && due->count == SETTLE_BATCH ? due->now_ms : due->next_ms;
 	if (due->count > 0 && next > due->now_ms + SETTLE_AGAIN_MS)
 		next = due->now_ms + SETTLE_AGAIN_MS;
+	free(due->ids);
 	free(due);
 	return next;
 }
