@@ -84,7 +84,7 @@ def test_first_sync(huge, make_proxy, make_mount, request):
         time.sleep(0.5)
         seen = progress(mount)
         assert seen["done"] <= seen["total"] <= MESSAGES
-    assert seen["done"] > 0
+    wait_until(lambda: progress(mount)["done"] > 0, 60, "the first ones, beside those that were read")
     if amount < 10e9:
         wait_until(lambda: cached(mount, MESSAGES), 60, "the newest one")
         assert not cached(mount, 2) and seen["total"] == MESSAGES

@@ -366,7 +366,7 @@ static void test_talkative_server(void **state)
 	struct err_reason why = { "" };
 
 	(void)state;
-	opt.timeout_ms = 200;
+	opt.timeout_ms = 300;
 	assert_int_equal(imap_session_open(&opt, &s, &why), ERR_TIMEOUT);
 	assert_null(s);
 	scripted_finish(&server);

@@ -80,7 +80,7 @@ static void body_interrupted(struct imap_session *s)
 static void test_interrupt(void **state)
 {
 	static const char *const steps[] = {
-		SIGN_IN(CAPS), "C A2 SLOW", "N 500", "S A2 OK", BYE("A3"),
+		SIGN_IN(CAPS), "C A2 SLOW", "N 1500", "S A2 OK", BYE("A3"),
 	};
 
 	(void)state;
