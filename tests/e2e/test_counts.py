@@ -94,6 +94,7 @@ def test_an_upload_waits_for_nothing(make, generator):
     _, proxy, mount = account(make, [generator.mail(1)])
     turns = []
     for n, count in enumerate((1, 20)):
+        proxy.until_quiet()
         before = proxy.turnarounds
         for i in range(count):
             write(os.path.join(mount.path("Kept"), f"{n} {i}.eml"), generator.mail(100 * n + i, size=6000).data)

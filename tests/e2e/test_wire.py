@@ -3,7 +3,6 @@
 
 import os
 import re
-import time
 
 import pytest
 
@@ -89,25 +88,13 @@ def test_only_uids_that_the_server_gave(day):
                 assert 0 < int(number) < highest, line
 
 
-def quiet(proxy):
-    """Until nothing has been said for some time: servers tell of what was done last a while later."""
-    last = [0, 0.0]
-
-    def rests():
-        now = time.monotonic()
-        if len(proxy.commands) != last[0]:
-            last[:] = len(proxy.commands), now
-        return now - last[1] > 2
-    wait_until(rests, 60, "nothing said")
-
-
 @pytest.mark.extension("CONDSTORE")
 def test_nothing_changed_costs_nothing(day):
     """R004, R022, R094, R156, R216, R307: a pass without news, and a remount without."""
     _, proxy, mount, _ = day
     mount.wait_bodies()
     mount.sync()
-    quiet(proxy)
+    proxy.until_quiet()
     proxy.commands.clear()
     before = dict(proxy.bytes)
     mount.sync()

@@ -408,6 +408,18 @@ class Proxy:
         return [c for c in list(self.commands)
                 if re.search(pattern, c[3].split(b" ", 1)[1].decode("latin-1"))]
 
+    def until_quiet(self, seconds=3, deadline=60):
+        """Nothing has been said for so long: servers tell of what was done last a while later, and the
+        client asks what it was after two seconds."""
+        begun = since = time.monotonic()
+        moved = None
+        while time.monotonic() - since < seconds:
+            if dict(self.bytes) != moved:
+                moved, since = dict(self.bytes), time.monotonic()
+            if time.monotonic() - begun > deadline:
+                raise AssertionError(f"not quiet within {deadline} s")
+            time.sleep(0.05)
+
     def command_verdict(self, link, tag, name, line):
         if self.on_command:
             verdict = self.on_command(link, tag, name, line)
