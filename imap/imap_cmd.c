@@ -308,6 +308,21 @@ void imap_cmd_range(struct imap_cmd *cmd, uint32_t first, uint32_t last)
 	add_range(cmd, ' ', first, last);
 }
 
+void imap_cmd_modseq(struct imap_cmd *cmd, const char *flag, uint64_t modseq)
+{
+	imap_cmd_raw(cmd, "MODSEQ");
+	if (flag != NULL) {
+		imap_cmd_raw(cmd, "\"/flags/");
+		for (; *flag != '\0'; flag++) {
+			if (*flag == '"' || *flag == '\\')
+				add_raw(cmd, "\\");
+			add_raw(cmd, (const char[]){ *flag, '\0' });
+		}
+		add_raw(cmd, "\" all");
+	}
+	imap_cmd_rawf(cmd, "%" PRIu64, modseq);
+}
+
 void imap_cmd_datetime(struct imap_cmd *cmd, int64_t seconds, int zone_min)
 {
 	char date[IMAP_DATE_MAX];

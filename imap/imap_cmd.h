@@ -44,6 +44,10 @@ void imap_cmd_range(struct imap_cmd *cmd, uint32_t first, uint32_t last);
 /* " "date-time"" in quotes, day padded with a space (RFC 3501 date-time). */
 void imap_cmd_datetime(struct imap_cmd *cmd, int64_t seconds, int zone_min);
 
+/* The search key of RFC 7162 3.1.5: what has changed at `modseq` or later; with a flag, of that flag
+ * as far as the server knows. */
+void imap_cmd_modseq(struct imap_cmd *cmd, const char *flag, uint64_t modseq);
+
 /* " d-Mon-yyyy" as SEARCH takes it. */
 void imap_cmd_date(struct imap_cmd *cmd, int64_t seconds, int zone_min);
 

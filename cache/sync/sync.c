@@ -215,32 +215,6 @@ int sync_check_config(const struct sync_config *cfg, struct err_reason *why)
 	return imap_options_check(&opt, why);
 }
 
-static void take_facts(const struct imap_session *session, struct sync_probe_facts *out)
-{
-	struct imap_facts facts;
-
-	imap_session_facts(session, &facts);
-	*out = (struct sync_probe_facts){ 0 };
-	memcpy(out->tls, facts.tls, sizeof(out->tls));
-	memcpy(out->pin, facts.pin, sizeof(out->pin));
-	memcpy(out->mechanism, facts.mechanism, sizeof(out->mechanism));
-}
-
-int sync_probe(const struct sync_config *cfg, struct sync_probe_facts *facts,
-               struct err_reason *why)
-{
-	struct imap_session *session = NULL;
-	struct imap_options opt;
-	int r;
-
-	sync_link_options(cfg, &opt);
-	r = imap_session_open(&opt, &session, why);
-	if (r == 0 && facts)
-		take_facts(session, facts);
-	imap_session_close(&session);
-	return r;
-}
-
 /* ---- Calls from other threads ---- */
 
 void sync_kick(struct sync *s)

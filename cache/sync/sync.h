@@ -84,6 +84,11 @@ int sync_check_config(const struct sync_config *cfg, struct err_reason *why);
 /* What a connection came to, for people; "" where it does not apply. */
 struct sync_probe_facts {
 	char tls[80], pin[80], mechanism[SYNC_MECHANISM_MAX];
+	/* Given: the INBOX as it is known here; 0: not.  Found: how many messages have changed since,
+	 * and of how many of them \Seen, by mod-sequences alone; -1: not to be had */
+	uint32_t uidvalidity;
+	uint64_t modseq;
+	int64_t changed, changed_seen;
 };
 
 /* One connection in the caller's thread, closed again: for the first mount and for

@@ -323,6 +323,31 @@ static void show_facts(const struct sync_probe_facts *facts)
 	if (facts->pin[0] != '\0')
 		(void)printf("key of the server: %s\n", facts->pin);
 	(void)printf("signed in by: %s\n", facts->mechanism);
+	if (facts->changed >= 0)
+		(void)printf("changed in INBOX since the last look: %lld messages",
+		             (long long)facts->changed);
+	if (facts->changed >= 0 && facts->changed_seen >= 0)
+		(void)printf(", read or unread: %lld", (long long)facts->changed_seen);
+	if (facts->changed >= 0)
+		(void)printf("\n");
+}
+
+/* What is known of the INBOX here; nothing of another account's. */
+static void recall_inbox(const struct cli_options *o, struct sync_probe_facts *facts)
+{
+	struct store_mailbox inbox;
+	struct store *s = NULL;
+	int64_t id = 0;
+
+	if (!cli_account_known(o) || cli_owner_check(o->state_dir, o->user, o->host, NULL) < 0 ||
+	    store_open_again(o->state_dir, o->cache_dir, &s, NULL) < 0)
+		return;
+	if (store_mailbox_by_wire(s, "INBOX", &id) == 0 && store_mailbox_get(s, id, &inbox) == 0) {
+		facts->uidvalidity = inbox.uidvalidity;
+		facts->modseq = inbox.highestmodseq;
+		store_mailbox_release(&inbox);
+	}
+	store_close(&s);
 }
 
 enum cli_exit cli_doctor(struct cli_options *o)
@@ -336,6 +361,7 @@ enum cli_exit cli_doctor(struct cli_options *o)
 	struct store *s = NULL;
 	int r;
 
+	recall_inbox(o, &facts);
 	cli_account_sync_config(o, password, &cfg);
 	r = sync_probe(&cfg, &facts, &why);
 	(void)printf("connection and sign-in to %s: %s\n", title,

@@ -105,3 +105,17 @@ def test_size_of_a_mailbox(lying, offered):
     assert (told > 0) == offered
     mount.sync()
     assert len(server.seen(r"\bSIZE\)")) == told
+
+
+@pytest.mark.parametrize("offered", [True, False])
+def test_doctor_tells_of_changes(lying, offered):
+    """By SEARCH MODSEQ, above what is known, of any change and of one flag. R192, R212"""
+    server, mount = lying([*UIDPLUS, *(["CONDSTORE"] if offered else [])])
+    mount.sync()
+    mount.unmount()
+    server.flag("INBOX", 2, ["\\Seen"])
+    known = server.mailboxes["INBOX"].highestmodseq - 1
+    said = mount.run("doctor", *mount.option_words(), mount.address).stdout
+    assert ("changed in INBOX since the last look: 1 messages, read or unread: 1\n" in said) == offered
+    assert server.seen("SEARCH MODSEQ") == \
+        [f"UID SEARCH MODSEQ {known + 1}", f'UID SEARCH MODSEQ "/flags/\\\\Seen" all {known + 1}'] * offered

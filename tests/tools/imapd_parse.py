@@ -202,6 +202,11 @@ def key_with_value(key, keys, message, flags, largest):
         return sequence_set(value, largest[1])(message.uid)
     if key in ("KEYWORD", "UNKEYWORD"):
         return (value.upper() in flags) == (key == "KEYWORD")
+    if key == "MODSEQ":
+        if value.startswith("/flags/"):
+            keys.pop(0)
+            value = text_of(keys.pop(0))
+        return message.modseq >= int(value)
     if key == "SMALLER":
         return message.size < int(value)
     if key == "LARGER":

@@ -268,14 +268,35 @@ static void test_free_null(void **state)
 	assert_null(cmd);
 }
 
+/* R212: the name of the entry is a quoted string, the backslash of a flag escaped */
+static void test_modseq(void **state)
+{
+	static const struct {
+		const char *flag, *out;
+	} rows[] = {
+		{ NULL, "X MODSEQ 620162338" },
+		{ "\\Draft", "X MODSEQ \"/flags/\\\\Draft\" all 620162338" },
+		{ "$Work", "X MODSEQ \"/flags/$Work\" all 620162338" },
+		{ "a\"b", "X MODSEQ \"/flags/a\\\"b\" all 620162338" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct imap_cmd *cmd = imap_cmd_new("X");
+
+		imap_cmd_modseq(cmd, rows[i].flag, 620162338);
+		expect(cmd, rows[i].out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_astring),      cmocka_unit_test(test_unsendable),
-		cmocka_unit_test(test_line_ceiling), cmocka_unit_test(test_sets),
-		cmocka_unit_test(test_flags_dates),  cmocka_unit_test(test_append_shape),
-		cmocka_unit_test(test_names_utf8),   cmocka_unit_test(test_secret),
-		cmocka_unit_test(test_free_null),
+		cmocka_unit_test(test_astring),      cmocka_unit_test(test_modseq),
+		cmocka_unit_test(test_unsendable),   cmocka_unit_test(test_line_ceiling),
+		cmocka_unit_test(test_sets),         cmocka_unit_test(test_flags_dates),
+		cmocka_unit_test(test_append_shape), cmocka_unit_test(test_names_utf8),
+		cmocka_unit_test(test_secret),       cmocka_unit_test(test_free_null),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
