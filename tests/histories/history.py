@@ -17,7 +17,6 @@ FLAGS = ["\\Seen", "\\Flagged", "\\Answered", "$Work"]
 BOXES = ["INBOX", "Work", "Work/Old", "Trash"]
 CONFLICT, NOTEMPTY, NOTFOUND = -10, -17, -6
 PARKED = "3"
-SPEED = 60
 
 
 class Failed(Exception):
@@ -35,7 +34,7 @@ class History:
         self.rng = random.Random(seed)
         self.server = server(self.rng, BOXES)
         self.model = Model()
-        self.boxes = list(BOXES)
+        self.boxes = list(self.server.boxes)
         self.log = []
         self.tokens = {}  # digest: token
         self.bodies = {}
@@ -45,8 +44,9 @@ class History:
         self.calm = calm
         self.concurrent = not calm and self.rng.random() < 0.4
         self.options = {"connections": self.rng.choice([1, 1, 2]), "timeout": 600000,
-                        "offline": 1, "hold": 0}
+                        "offline": 1, "hold": 0, **self.server.options}
         self.drive = None
+        self.keep = False  # the state, for whoever looks into a failure
 
     # Small things
 
@@ -78,7 +78,7 @@ class History:
         return name
 
     def start(self):
-        os.environ["SYNC_DRIVE_SPEED"] = str(SPEED)
+        os.environ["SYNC_DRIVE_SPEED"] = str(self.server.speed)
         self.drive = Driven(self.place, self.server.port, self.binary, **self.options)
         self.online = False
 
@@ -430,7 +430,7 @@ class History:
         self.say("in agreement" + (", online" if self.online else ", offline"))
 
     def write_down(self):
-        """For whoever looks into a failure."""
+        """What server and program said."""
         with open(os.path.join(self.place, "commands"), "w", encoding="utf-8") as f:
             f.write(f"{self.server.capabilities} {self.options}\n")
             f.writelines(f"{number} {line}\n" for number, line in self.server.transcript())
@@ -458,4 +458,6 @@ class History:
         finally:
             if self.drive and self.drive.process.poll() is None:
                 self.drive.kill()
+            if self.keep:
+                self.write_down()
             self.server.close()

@@ -51,10 +51,11 @@ CUTS = [_unheard, _unanswered, _half_answered, _bye]
 class Memory:
     """The server in memory: what the network does to it is done by lies about commands."""
 
-    delimiter = "/"
+    speed = 60    # of the program's clock
+    options = {}  # of the program
 
     def __init__(self, rng, boxes):
-        self.rng = rng
+        self.rng, self.boxes = rng, boxes
         self.capabilities = rng.choice(CAPABILITIES)
         self.uidplus = "UIDPLUS" in self.capabilities
         self.imapd = Imapd(boxes, self.capabilities)
