@@ -62,9 +62,10 @@ def pytest_collection_modifyitems(config, items):
             skip(item, "dovecot", "is not Dovecot")
         if flaky:
             skip(item, "unhindered", "commands are refused")
-        wanted = item.get_closest_marker("extension")
-        if wanted and offered is not None and not set(wanted.args) <= set(offered):
-            skip(item, "extension", "not offered")
+        wanted = {word for marker in item.iter_markers("extension") for word in marker.args}
+        if offered is not None and not wanted <= set(offered):
+            missing = " ".join(sorted(wanted - set(offered)))
+            item.add_marker(pytest.mark.skip(reason=f"not offered: {missing}"))
 
 
 @pytest.fixture(name="kind", scope="session")

@@ -16,6 +16,7 @@ UPLOAD = "^APPEND"
 BODY = r"BODY(\.PEEK)?\["
 
 dovecot = pytest.mark.dovecot  # the counts are those of its extensions, or of what the proxy leaves
+unhindered = pytest.mark.unhindered("counts, and what is refused is sent once more")
 
 
 def account(make, mails, mailbox="INBOX", **hide):
@@ -37,6 +38,8 @@ def _make(make_server, make_proxy, make_client, make_mount):
 
 
 @dovecot
+@unhindered
+@pytest.mark.extension("MULTIAPPEND")
 def test_many_files_one_append(make, place, generator):
     """A hundred files that are copied into a mailbox go up by one command. R063, R065"""
     client, proxy, mount = account(make, [generator.mail(1)])
@@ -66,6 +69,8 @@ def test_many_marks_few_stores(make, generator):
 
 
 @dovecot
+@unhindered
+@pytest.mark.extension("OBJECTID")  # else copies that are not told are looked for by headers
 @pytest.mark.parametrize("hide", [(), ("MOVE",), ("MOVE", "UIDPLUS")], ids=["MOVE", "UIDPLUS", "bare"])
 def test_many_moves_no_body(make, generator, hide):
     """A thousand cached messages that are moved: no byte of a body comes down, and none goes up. R057"""
@@ -89,6 +94,8 @@ def test_many_moves_no_body(make, generator, hide):
 
 
 @dovecot
+@unhindered
+@pytest.mark.extension("LITERAL+", "MULTIAPPEND")
 def test_an_upload_waits_for_nothing(make, generator):
     """Twenty messages take as many turns on the wire as one: no wait for a "+". R063"""
     _, proxy, mount = account(make, [generator.mail(1)])
@@ -105,6 +112,7 @@ def test_an_upload_waits_for_nothing(make, generator):
 
 
 @dovecot
+@unhindered
 def test_changes_do_not_wait_for_each_other(make, generator):
     """Sixty changes of sixty kinds are on their way together, and what is noted here between two
     answers costs no turn. R005, R095"""
