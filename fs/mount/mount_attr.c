@@ -62,11 +62,14 @@ void mount_stat(struct mount *m, const struct store_node *n, struct stat *st)
 }
 
 /* A size that is only the server's word is asked for again whenever it matters; that of an
- * edited message too: who writes to the file it was may not be seen by who just looks it up. */
+ * edited message too: who writes to the file it was may not be seen by who just looks it up;
+ * and that of a file, which line ends may be added to as it becomes a message. */
 static double attr_timeout(const struct store_node *n)
 {
-	return n->kind == STORE_KIND_MESSAGE && (!n->size_exact || n->spool != 0) ? 0
-	                                                                          : MOUNT_FOREVER;
+	bool may_change = n->kind == STORE_KIND_FILE ||
+	                  (n->kind == STORE_KIND_MESSAGE && (!n->size_exact || n->spool != 0));
+
+	return may_change ? 0 : MOUNT_FOREVER;
 }
 
 void mount_entry(struct mount *m, const struct store_node *n, struct fuse_entry_param *e)

@@ -209,13 +209,23 @@ static int64_t pass(struct mount_settle *s, bool at_once)
 	return next;
 }
 
-static void look_left_over(struct mount *m, const struct store_node *n)
+/* `was` may be old by now: people write from the first moment, and what they write is looked at anyway. */
+static void look_left_over(struct mount_settle *s, const struct store_node *was)
 {
-	if (n->kind == STORE_KIND_FILE)
-		mount_file_named(m, n);
-	if (n->kind != STORE_KIND_MESSAGE || n->spool == 0)
+	struct mount *m = s->m;
+	struct mount_file *f;
+	struct store_node n;
+
+	if (!has_content(was))
 		return;
-	mount_file_edited(m, n);
+	mount_files_lock(m);
+	f = mount_file_find(m, was->id);
+	if ((!f || !f->dirty) && store_node_get(s->store, was->id, &n) == 0) {
+		mount_file_named(m, &n);
+		if (n.kind == STORE_KIND_MESSAGE && n.spool != 0)
+			mount_file_edited(m, &n);
+	}
+	mount_files_unlock(m);
 }
 
 /* Files that were being written when the last run ended are looked at again. */
@@ -232,7 +242,7 @@ static void find_left_over(struct mount_settle *s)
 
 		while ((count = store_node_list(s->store, list[b].id, after, page, 64)) > 0) {
 			for (int i = 0; i < count; i++)
-				look_left_over(s->m, &page[i]);
+				look_left_over(s, &page[i]);
 			after = page[count - 1].id;
 		}
 	}
