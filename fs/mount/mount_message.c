@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -20,11 +20,10 @@ static int io_err(void)
 	return errno == ENOSPC || errno == EDQUOT ? ERR_NOSPACE : ERR_IO;
 }
 
-/* The content, mapped for as long as the file is looked at: nobody writes it now. */
+/* The content of a file that nobody had open; it is read in pieces, as somebody may cut it any moment. */
 struct content {
 	int fd;
-	const char *data;
-	size_t len;
+	int64_t len;
 };
 
 static int content_open(struct store *s, int64_t spool, struct content *c)
@@ -36,58 +35,120 @@ static int content_open(struct store *s, int64_t spool, struct content *c)
 		return errno == ENOENT ? ERR_BUSY : io_err(); /* has another one by now */
 	if (fstat(c->fd, &st) != 0)
 		return ERR_IO;
-	c->len = (size_t)st.st_size;
-	if (c->len == 0)
-		return 0;
-	c->data = mmap(NULL, c->len, PROT_READ, MAP_PRIVATE, c->fd, 0);
-	if (c->data == MAP_FAILED) {
-		c->data = NULL;
-		return ERR_IO;
-	}
+	c->len = st.st_size;
 	return 0;
 }
 
 static void content_close(struct content *c)
 {
-	if (c->data)
-		munmap((void *)(uintptr_t)c->data, c->len);
 	if (c->fd >= 0)
 		close(c->fd);
 }
 
-static bool has_bare_lf(const struct content *c)
+/* All `n` bytes at `at`; ERR_BUSY: it has been cut. */
+static int content_read(const struct content *c, int64_t at, char *buf, size_t n)
 {
-	const char *p = c->data, *end = c->data + c->len;
+	size_t done = 0;
 
-	while (p && p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		if (p == c->data || p[-1] != '\r')
+	while (done < n) {
+		ssize_t r = pread(c->fd, buf + done, n - done, at + (off_t)done);
+
+		if (r == 0)
+			return ERR_BUSY;
+		if (r < 0 && errno != EINTR)
+			return ERR_IO;
+		done += r > 0 ? (size_t)r : 0;
+	}
+	return 0;
+}
+
+static size_t piece(const struct content *c, int64_t at)
+{
+	return c->len - at < (int64_t)CONVERT_CHUNK ? (size_t)(c->len - at) : CONVERT_CHUNK;
+}
+
+/* What decides about the content besides its header. */
+struct look {
+	bool bare_lf, nul;
+};
+
+static bool has_bare_lf(const char *data, size_t len, char before)
+{
+	const char *p = data, *end = data + len;
+
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if ((p == data ? before : p[-1]) != '\r')
 			return true;
 		p++;
 	}
 	return false;
 }
 
+static int content_look(const struct content *c, struct look *look)
+{
+	_cleanup_free_ char *buf = mem_alloc(CONVERT_CHUNK);
+	char before = 0;
+	int r = 0;
+
+	*look = (struct look){ false, false };
+	for (int64_t at = 0; r == 0 && at < c->len; at += (int64_t)CONVERT_CHUNK) {
+		size_t n = piece(c, at);
+
+		r = content_read(c, at, buf, n);
+		if (r < 0)
+			break;
+		look->nul |= memchr(buf, '\0', n) != NULL;
+		look->bare_lf = look->bare_lf || has_bare_lf(buf, n, before);
+		before = buf[n - 1];
+	}
+	return r;
+}
+
+static bool content_is(const struct content *c, const char *data, size_t len)
+{
+	_cleanup_free_ char *buf = mem_alloc(CONVERT_CHUNK);
+	bool same = (int64_t)len == c->len;
+
+	for (int64_t at = 0; same && at < c->len; at += (int64_t)CONVERT_CHUNK) {
+		size_t n = piece(c, at);
+
+		same = content_read(c, at, buf, n) == 0 && memcmp(buf, data + at, n) == 0;
+	}
+	return same;
+}
+
+static int write_out(int fd, const char *data, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t w = write(fd, data + done, len - done);
+
+		if (w < 0 && errno != EINTR)
+			return io_err();
+		done += w > 0 ? (size_t)w : 0;
+	}
+	return 0;
+}
+
 static int write_crlf(int fd, const struct content *c, int64_t *size)
 {
-	_cleanup_free_ char *out = mem_alloc(2 * CONVERT_CHUNK);
+	_cleanup_free_ char *in = mem_alloc(CONVERT_CHUNK), *out = mem_alloc(2 * CONVERT_CHUNK);
 	char last = 0;
+	int r = 0;
 
 	*size = 0;
-	for (size_t at = 0; at < c->len; at += CONVERT_CHUNK) {
-		size_t left = c->len - at, done = 0, n;
+	for (int64_t at = 0; r == 0 && at < c->len; at += (int64_t)CONVERT_CHUNK) {
+		size_t n = piece(c, at);
 
-		n = mount_crlf(c->data + at, left < CONVERT_CHUNK ? left : CONVERT_CHUNK, &last,
-		               out);
-		while (done < n) {
-			ssize_t w = write(fd, out + done, n - done);
-
-			if (w < 0 && errno != EINTR)
-				return io_err();
-			done += w > 0 ? (size_t)w : 0;
-		}
+		r = content_read(c, at, in, n);
+		if (r < 0)
+			return r;
+		n = mount_crlf(in, n, &last, out);
+		r = write_out(fd, out, n);
 		*size += (int64_t)n;
 	}
-	return fdatasync(fd) == 0 ? 0 : io_err();
+	if (r == 0 && fdatasync(fd) != 0)
+		r = io_err();
+	return r;
 }
 
 /* With the lock held, when nothing changed: the new content takes the old one's place. */
@@ -165,8 +226,7 @@ static int64_t find_twin(struct store *s, const struct store_node *n, const char
 
 		if (store_node_get(s, ids[i], &twin) == 0 &&
 		    twin.mtime_ns / NS_PER_S == n->mtime_ns / NS_PER_S &&
-		    store_body_get(s, ids[i], &data, &len) == 0 && len == c->len &&
-		    memcmp(data, c->data, len) == 0)
+		    store_body_get(s, ids[i], &data, &len) == 0 && content_is(c, data, len))
 			found = ids[i];
 	}
 	return found;
@@ -195,27 +255,42 @@ static int queue(struct mount *m, struct store *s, const struct store_node *n,
 	return r;
 }
 
+/* Why it is no message, or its Message-ID. */
+static int judge(const struct content *c, const char **reason, char **message_id, struct look *look)
+{
+	size_t n = c->len > (int64_t)MOUNT_HEADER_MAX ? MOUNT_HEADER_MAX + 1 : (size_t)c->len;
+	_cleanup_free_ char *head = mem_alloc(n + 1);
+	int r = content_read(c, 0, head, n);
+
+	if (r == 0)
+		r = content_look(c, look);
+	if (r < 0)
+		return r;
+	*reason = mount_sniff_reason(mount_sniff(head, n));
+	if (!*reason && look->nul)
+		*reason = "not a message: contains NUL bytes";
+	if (!*reason)
+		*message_id = mount_sniff_message_id(head, n);
+	return 0;
+}
+
 int mount_make_message(struct mount *m, struct store *s, const struct store_node *n,
                        unsigned int change)
 {
 	_cleanup_free_ char *message_id = NULL;
 	struct content c = { .fd = -1 };
-	const char *reason;
+	struct look look = { false, false };
+	const char *reason = NULL;
 	int64_t twin = 0;
 	int r = 0;
 
 	if (n->spool != 0)
 		r = content_open(s, n->spool, &c);
-	if (r == 0) {
-		reason = mount_sniff_reason(mount_sniff(c.data, c.len));
-		if (!reason && memchr(c.data, '\0', c.len))
-			reason = "not a message: contains NUL bytes";
-		if (reason)
-			r = refuse(m, n, reason);
-		else
-			message_id = mount_sniff_message_id(c.data, c.len);
-	}
-	if (r == 0 && has_bare_lf(&c))
+	if (r == 0)
+		r = judge(&c, &reason, &message_id, &look);
+	if (r == 0 && reason)
+		r = refuse(m, n, reason);
+	if (r == 0 && look.bare_lf)
 		r = convert(m, s, n, &c, change);
 	else if (r == 0)
 		twin = find_twin(s, n, message_id, &c);

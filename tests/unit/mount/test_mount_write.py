@@ -151,6 +151,23 @@ def test_what_is_no_message_stays_here(mounted, text, reason):
     assert mounted.read("INBOX", "notes.txt") == WIRE
 
 
+def test_cut_while_it_is_looked_at(probe):
+    """A file is read to see what it is, once nobody holds it; whoever cuts it just then harms nobody."""
+    probe.fill("INBOX", 1, message(1))
+    mounted = probe.mount("hold=20")
+    path = mounted.path("INBOX", "1.eml")
+    for n in range(12):
+        write(path, f"Subject: {n}\n\n" + "long line\n" * 400000)
+        time.sleep(0.02 + n * 0.004)
+        os.truncate(path, 100)
+        assert os.stat(path).st_size == 100
+    write(path)
+    mounted.settle()
+    replaced(mounted)
+    until(lambda: mounted.read("INBOX", "1.eml") == WIRE, what="the last content")
+    assert mounted.stop() == 0
+
+
 def test_fsync(mounted):
     fd = os.open(mounted.path("INBOX", "good.eml"), os.O_WRONLY | os.O_CREAT)
     os.write(fd, b"Subj")
