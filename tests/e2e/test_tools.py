@@ -2,11 +2,15 @@
 """The tools themselves: a proxy that does not cut would prove nothing."""
 
 import imaplib
+import os
+import re
+import subprocess
 
 import pytest
 
 from tools import mutf7
 from tools.client import ClientError
+from tools.mount import TOP
 
 MAIL = b"Message-ID: <a@example.org>\r\nSubject: x\r\n\r\nbody\r\n"
 
@@ -61,3 +65,13 @@ def test_cut_after_bytes(make_server, make_proxy, make_client):
         client.append("INBOX", b"Subject: long\r\n\r\n" + b"x" * 5000)
     assert make_client(server.port).status("INBOX") == 0
     assert proxy.bytes["up"] < 1000
+
+
+def test_each_requirement_is_shown_by_a_test():
+    """Nothing that is asked for goes untested, and little is said not to apply.  R182"""
+    script = os.path.join(TOP, "scripts", "coverage-requirements")
+    missing = subprocess.run([script, "--missing"], capture_output=True, text=True, check=False)
+    assert missing.stdout == "" and missing.returncode == 0, missing.stdout + missing.stderr
+    whole = subprocess.run([script], capture_output=True, text=True, check=True).stdout
+    named, apart = re.search(r"^(\d+) of 323 requirements named by tests, (\d+) do not apply", whole, re.M).groups()
+    assert int(named) + int(apart) == 323 and int(apart) <= 8
