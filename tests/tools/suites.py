@@ -293,7 +293,7 @@ def _in_lanes(runner, on):
         finally:
             asan_built.set()
         if on("unit"):
-            runner.unit("unit", "build", 300)
+            runner.unit("unit", "build", 420)
         if on("checks"):
             checks(runner)
         if asan_built.good:
