@@ -11,6 +11,7 @@ int store_pull_selected(struct store *s, int64_t mailbox, const struct store_sel
 	bool fixed = sel->read_only || sel->uidnotsticky; /* no UID could be named later on */
 	struct store_node n;
 	int64_t known = 0, read_only = 0;
+	bool changed;
 	int r = store_txn_begin(s);
 
 	if (r < 0)
@@ -28,13 +29,17 @@ int store_pull_selected(struct store *s, int64_t mailbox, const struct store_sel
 			&s->db,
 			"UPDATE mailbox SET uidvalidity = ?2, read_only = ?3, uidnotsticky = ?4,"
 			" keywords_ok = ?5, permanent_flags = ?6, selectable = 1,"
-			" mailboxid = coalesce(?7, mailboxid) WHERE id = ?1",
+			" mailboxid = coalesce(?7, mailboxid) WHERE id = ?1 AND"
+			" (uidvalidity IS NOT ?2 OR read_only IS NOT ?3 OR uidnotsticky IS NOT ?4"
+			" OR keywords_ok IS NOT ?5 OR permanent_flags IS NOT ?6 OR selectable != 1"
+			" OR mailboxid IS NOT coalesce(?7, mailboxid))",
 			"iiiiiss", mailbox, INT(sel->uidvalidity), INT(fixed),
 			INT(sel->uidnotsticky), INT(sel->keywords_ok), sel->permanent_flags,
 			sel->mailboxid);
+	changed = r == 0 && sqlite3_changes(s->db.h) > 0;
 	if (r == 0 && (read_only != 0) != fixed)
 		r = store_rights_apply(s, mailbox);
-	if (r == 0)
+	if (r >= 0 && changed)
 		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
 	return store_txn_end(s, r);
 }
@@ -414,20 +419,23 @@ static int drop_unfound(struct store *s, int64_t mailbox)
 int store_pull_complete(struct store *s, int64_t mailbox, uint32_t uidnext, uint64_t highestmodseq,
                         uint32_t messages, uint32_t unseen)
 {
+	bool changed;
 	int r = store_txn_begin(s);
 
 	if (r < 0)
 		return r;
 	r = store_db_run(&s->db,
 	                 "UPDATE mailbox SET uidnext = ?2, highestmodseq = ?3, messages = ?4,"
-	                 " unseen = ?5 WHERE id = ?1",
+	                 " unseen = ?5 WHERE id = ?1 AND (uidnext IS NOT ?2 OR"
+	                 " highestmodseq IS NOT ?3 OR messages IS NOT ?4 OR unseen IS NOT ?5)",
 	                 "iiiii", mailbox, INT(uidnext), (int64_t)highestmodseq, INT(messages),
 	                 INT(unseen));
+	changed = r == 0 && sqlite3_changes(s->db.h) > 0;
 	if (r == 0)
 		r = drop_unfound(s, mailbox);
 	if (r >= 0)
 		r = park_unfound(s, mailbox);
-	if (r >= 0)
+	if (r >= 0 && changed)
 		store_txn_note(s, STORE_CHANGE_ATTR, mailbox, 0, NULL);
 	return store_txn_end(s, r);
 }

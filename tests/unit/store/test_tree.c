@@ -270,6 +270,25 @@ static void test_listener(void **state)
 	assert_int_equal(n.removed, 1);
 }
 
+/* A look that finds all as it was is no change to tell of. */
+static void test_listener_without_change(void **state)
+{
+	struct store_selected sel = { 7, false, false, true, "\\*" };
+	struct world *w = *state;
+	struct note n = { 0 };
+
+	OK(store_pull_complete(w->s, w->inbox, 5, 40, 3, 1));
+	store_set_listener(w->s, listen_to, &n);
+	OK(store_pull_selected(w->s, w->inbox, &sel));
+	OK(store_pull_complete(w->s, w->inbox, 5, 40, 3, 1));
+	assert_int_equal(n.attr, 0);
+	OK(store_pull_complete(w->s, w->inbox, 5, 40, 3, 2));
+	assert_int_equal(n.attr, 1);
+	sel.permanent_flags = "\\Seen";
+	OK(store_pull_selected(w->s, w->inbox, &sel));
+	assert_int_equal(n.attr, 2);
+}
+
 static void test_lock(void **state)
 {
 	struct world *w = *state;
@@ -378,11 +397,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
-		T(test_create_and_list), T(test_ids_not_reused), T(test_rename),
-		T(test_names_and_dates), T(test_large_uids),     T(test_keywords_refused),
-		T(test_list_missing),    T(test_mailbox_gone),   T(test_escape),
-		T(test_scratch_names),   T(test_listener),       T(test_lock),
-		T(test_newer_refused),   T(test_recover),        T(test_bulk),
+		T(test_create_and_list),
+		T(test_ids_not_reused),
+		T(test_rename),
+		T(test_names_and_dates),
+		T(test_large_uids),
+		T(test_keywords_refused),
+		T(test_list_missing),
+		T(test_mailbox_gone),
+		T(test_escape),
+		T(test_scratch_names),
+		T(test_listener),
+		T(test_listener_without_change),
+		T(test_lock),
+		T(test_newer_refused),
+		T(test_recover),
+		T(test_bulk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
