@@ -19,6 +19,7 @@
 #include "store_op.h"
 
 static struct store *st;
+static char dir[] = "/dev/shm/imapfs-fuzz-XXXXXX";
 
 static void log_actions(void)
 {
@@ -33,18 +34,24 @@ static void log_actions(void)
 	}
 }
 
+static void remove_store(void)
+{
+	char command[64];
+
+	store_close(&st);
+	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+	must(system(command) == 0);
+}
+
 static void open_store(void)
 {
-	static char dir[] = "/dev/shm/imapfs-fuzz-XXXXXX";
 	char path[64];
 
 	must(mkdtemp(dir) != NULL);
 	(void)snprintf(path, sizeof(path), "%s/state", dir);
 	must(store_open(path, path, &st, NULL) == 0);
 	log_actions();
-	/* the files live as long as they are open: nothing is left behind */
-	(void)snprintf(path, sizeof(path), "rm -rf %s", dir);
-	must(system(path) == 0);
+	must(atexit(remove_store) == 0);
 }
 
 static void check_text(const struct buf *text)
