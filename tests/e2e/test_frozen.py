@@ -10,7 +10,7 @@ import pytest
 
 from tools.mount import wait_until
 
-LIMIT = 20  # less than the time after which a server that is silent is given up
+LIMIT = 5
 CALLS = 200
 
 
@@ -61,7 +61,7 @@ def test_killed_reader_is_gone(pair):
         assert all(p.poll() is None for p in readers), "a body came from a frozen server"
         for process in readers:
             process.kill()
-        took = wait_until(lambda: all(p.poll() is not None for p in readers), LIMIT, "readers gone")
+        took = wait_until(lambda: all(p.poll() is not None for p in readers), 2, "readers gone")
         print(f"killed readers gone after {took:.2f} s")
         assert {p.returncode for p in readers} == {-signal.SIGKILL}
     finally:
@@ -76,7 +76,7 @@ def test_interrupted_reader(pair):
     try:
         time.sleep(0.5)
         reader.send_signal(signal.SIGTERM)
-        wait_until(lambda: reader.poll() is not None, LIMIT, "reader gone")
+        wait_until(lambda: reader.poll() is not None, 2, "reader gone")
     finally:
         end([reader])
 

@@ -8,7 +8,7 @@ import pytest
 
 from tools.mount import wait_until
 
-LIMIT = 20
+LIMIT = 5
 
 
 @pytest.fixture(name="pair")
