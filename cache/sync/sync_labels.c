@@ -46,10 +46,10 @@ static void put_quoted(struct buf *out, const char *label)
 	(void)buf_putc(out, '"');
 }
 
-/* `("a" "b c")`; one that came as no text cannot be named. */
-static char *list_of(const char *words)
+/* ` ("a" "b c")`; one that came as no text cannot be named. */
+static void put_list(struct imap_cmd *cmd, const char *words)
 {
-	_cleanup_free_ char *lines = store_labels_to_lines(words);
+	_cleanup_free_ char *lines = store_labels_to_lines(words), *list = NULL;
 	struct buf out = BUF_INIT(strlen(lines) * 8 + 8);
 
 	for (const char *at = lines; *at;) {
@@ -61,21 +61,12 @@ static char *list_of(const char *words)
 		at += len + (at[len] == '\n');
 	}
 	(void)buf_puts(&out, out.len ? ")" : "()");
-	return buf_detach(&out);
+	list = buf_detach(&out);
+	imap_cmd_raw(cmd, list);
 }
 
 void sync_labels_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids,
                       char sign, const char *words, struct sync_reply *reply)
 {
-	_cleanup_free_ char *list = list_of(words);
-
-	for (size_t at = 0, n; at < uids->count; at += n) {
-		struct imap_cmd *cmd = imap_cmd_new("UID STORE");
-
-		n = sync_uids_fit(uids->items + at, uids->count - at);
-		imap_cmd_uids(cmd, uids->items + at, n);
-		imap_cmd_rawf(cmd, "%cX-GM-LABELS", sign);
-		imap_cmd_raw(cmd, list);
-		sync_link_send(l, &cmd, box, sync_store_done, reply);
-	}
+	sync_store_words(l, box, uids, sign, "X-GM-LABELS", put_list, words, reply);
 }

@@ -283,18 +283,26 @@ void sync_search_data(void *ctx, struct sync_box *box, const struct imap_resp *r
 		sync_uids_add(ctx, r->search.numbers[i]);
 }
 
-void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids,
-                     char sign, const char *flags, struct sync_reply *reply)
+void sync_store_words(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids,
+                      char sign, const char *item,
+                      void (*put)(struct imap_cmd *cmd, const char *words), const char *words,
+                      struct sync_reply *reply)
 {
 	for (size_t at = 0, n; at < uids->count; at += n) {
 		struct imap_cmd *cmd = imap_cmd_new("UID STORE");
 
 		n = sync_uids_fit(uids->items + at, uids->count - at);
 		imap_cmd_uids(cmd, uids->items + at, n);
-		imap_cmd_rawf(cmd, "%cFLAGS.SILENT", sign);
-		imap_cmd_flags(cmd, flags);
+		imap_cmd_rawf(cmd, "%c%s", sign, item);
+		put(cmd, words);
 		sync_link_send(l, &cmd, box, sync_store_done, reply);
 	}
+}
+
+void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids,
+                     char sign, const char *flags, struct sync_reply *reply)
+{
+	sync_store_words(l, box, uids, sign, "FLAGS.SILENT", imap_cmd_flags, flags, reply);
 }
 
 /* ---- One pass over the log ---- */

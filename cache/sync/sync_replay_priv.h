@@ -102,6 +102,12 @@ int sync_expunge(struct sync_batch *b, struct sync_box *box, int step);
 void sync_store_send(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids,
                      char sign, const char *flags, struct sync_reply *reply);
 
+/* The same of another data item, whose list `put` writes. */
+void sync_store_words(struct sync_link *l, struct sync_box *box, const struct sync_uids *uids,
+                      char sign, const char *item,
+                      void (*put)(struct imap_cmd *cmd, const char *words), const char *words,
+                      struct sync_reply *reply);
+
 /* ---- sync_policy.c ---- */
 
 /* Decides about what is parked since the last call; *changed is set when that made a difference.

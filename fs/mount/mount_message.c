@@ -62,9 +62,15 @@ static int content_read(const struct content *c, int64_t at, char *buf, size_t n
 	return 0;
 }
 
-static size_t piece(const struct content *c, int64_t at)
+/* The next piece into `buf`, which holds CONVERT_CHUNK.  Its length, 0 at the end, or ERR. */
+static int content_next(const struct content *c, int64_t *at, char *buf)
 {
-	return c->len - at < (int64_t)CONVERT_CHUNK ? (size_t)(c->len - at) : CONVERT_CHUNK;
+	int64_t left = c->len - *at;
+	size_t n = left < (int64_t)CONVERT_CHUNK ? (size_t)left : CONVERT_CHUNK;
+	int r = content_read(c, *at, buf, n);
+
+	*at += (int64_t)n;
+	return r < 0 ? r : (int)n;
 }
 
 /* What decides about the content besides its header. */
@@ -87,64 +93,44 @@ static bool has_bare_lf(const char *data, size_t len, char before)
 static int content_look(const struct content *c, struct look *look)
 {
 	_cleanup_free_ char *buf = mem_alloc(CONVERT_CHUNK);
+	int64_t at = 0;
 	char before = 0;
-	int r = 0;
+	int n;
 
 	*look = (struct look){ false, false };
-	for (int64_t at = 0; r == 0 && at < c->len; at += (int64_t)CONVERT_CHUNK) {
-		size_t n = piece(c, at);
-
-		r = content_read(c, at, buf, n);
-		if (r < 0)
-			break;
-		look->nul |= memchr(buf, '\0', n) != NULL;
-		look->bare_lf = look->bare_lf || has_bare_lf(buf, n, before);
+	while ((n = content_next(c, &at, buf)) > 0) {
+		look->nul |= memchr(buf, '\0', (size_t)n) != NULL;
+		look->bare_lf = look->bare_lf || has_bare_lf(buf, (size_t)n, before);
 		before = buf[n - 1];
 	}
-	return r;
+	return n;
 }
 
 static bool content_is(const struct content *c, const char *data, size_t len)
 {
 	_cleanup_free_ char *buf = mem_alloc(CONVERT_CHUNK);
 	bool same = (int64_t)len == c->len;
+	int64_t at = 0;
+	int n = 0;
 
-	for (int64_t at = 0; same && at < c->len; at += (int64_t)CONVERT_CHUNK) {
-		size_t n = piece(c, at);
-
-		same = content_read(c, at, buf, n) == 0 && memcmp(buf, data + at, n) == 0;
-	}
-	return same;
-}
-
-static int write_out(int fd, const char *data, size_t len)
-{
-	for (size_t done = 0; done < len;) {
-		ssize_t w = write(fd, data + done, len - done);
-
-		if (w < 0 && errno != EINTR)
-			return io_err();
-		done += w > 0 ? (size_t)w : 0;
-	}
-	return 0;
+	while (same && (n = content_next(c, &at, buf)) > 0)
+		same = memcmp(buf, data + at - n, (size_t)n) == 0;
+	return same && n == 0;
 }
 
 static int write_crlf(int fd, const struct content *c, int64_t *size)
 {
 	_cleanup_free_ char *in = mem_alloc(CONVERT_CHUNK), *out = mem_alloc(2 * CONVERT_CHUNK);
+	int64_t at = 0;
 	char last = 0;
-	int r = 0;
+	int n, r = 0;
 
 	*size = 0;
-	for (int64_t at = 0; r == 0 && at < c->len; at += (int64_t)CONVERT_CHUNK) {
-		size_t n = piece(c, at);
+	while (r == 0 && (n = content_next(c, &at, in)) != 0) {
+		size_t len = n > 0 ? mount_crlf(in, (size_t)n, &last, out) : 0, done = 0;
 
-		r = content_read(c, at, in, n);
-		if (r < 0)
-			return r;
-		n = mount_crlf(in, n, &last, out);
-		r = write_out(fd, out, n);
-		*size += (int64_t)n;
+		r = n < 0 ? n : mount_write_all(fd, out, len, *size, &done);
+		*size += (int64_t)len;
 	}
 	if (r == 0 && fdatasync(fd) != 0)
 		r = io_err();
